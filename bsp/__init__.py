@@ -1,0 +1,1 @@
+"""Hardware: Modbus and serial buses, device profiles, meters, connectors and contactors."""

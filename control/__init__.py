@@ -1,0 +1,1 @@
+"""The live half: control loop, dispatch of limits, state store, telemetry."""

@@ -1,0 +1,1 @@
+"""The bench: EVerest runtime, simulated site, scenarios and the command line."""

@@ -1,0 +1,1 @@
+"""Simulated Modbus devices on real sockets and pseudo-terminals."""

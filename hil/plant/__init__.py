@@ -1,0 +1,1 @@
+"""Simulated physics: cars, charge points, house load."""

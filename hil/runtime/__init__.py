@@ -1,0 +1,1 @@
+"""A pure-Python EVerest runtime: module side, manager side and broker."""
