@@ -1,0 +1,44 @@
+"""Fixtures that tests of every package share: MQTT brokers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.runtime.broker import embedded_broker
+from tests.brokers import Mosquitto, require_mosquitto
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Start a mosquitto of the test's own, which it may kill and start again."""
+    require_mosquitto()
+    process = Mosquitto(tmp_path)
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    require_mosquitto()
+    process = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    process.start()
+    yield process.address
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_amqtt() -> Iterator[str]:
+    with embedded_broker() as address:
+        yield address
+
+
+@pytest.fixture(params=["amqtt", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+def broker(request: pytest.FixtureRequest) -> str:
+    """Address of a broker; each test runs on the embedded one and on mosquitto.
+
+    The brokers live as long as the test session: a test takes a prefix of its own.
+    """
+    address: str = request.getfixturevalue(f"shared_{request.param}")
+    return address

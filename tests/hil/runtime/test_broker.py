@@ -1,0 +1,173 @@
+"""What the runtime needs of a broker, on the embedded one and on mosquitto."""
+
+import queue
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from hil.runtime.broker import BrokerAddress, embedded_broker
+
+Connect = Callable[[], mqtt.Client]
+
+
+@pytest.fixture
+def connect(broker: str) -> Iterator[Connect]:
+    address = BrokerAddress.parse(broker)
+    clients: list[mqtt.Client] = []
+
+    def connected_client() -> mqtt.Client:
+        client = address.new_client()
+        done = threading.Event()
+        client.on_connect = lambda *_: done.set()
+        address.connect(client)
+        client.loop_start()
+        assert done.wait(5)
+        clients.append(client)
+        return client
+
+    yield connected_client
+    for client in clients:
+        client.disconnect()
+        client.loop_stop()
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"test_{uuid.uuid4().hex}"
+
+
+def subscribe(client: mqtt.Client, topic_filter: str) -> "queue.SimpleQueue[mqtt.MQTTMessage]":
+    inbox: queue.SimpleQueue[mqtt.MQTTMessage] = queue.SimpleQueue()
+    done = threading.Event()
+    client.on_message = lambda _client, _userdata, message: inbox.put(message)
+    client.on_subscribe = lambda *_: done.set()
+    client.subscribe(topic_filter, 2)
+    assert done.wait(5)
+    return inbox
+
+
+def publish(client: mqtt.Client, topic: str, payload: bytes, *, qos: int = 2, retain: bool = False) -> None:
+    client.publish(topic, payload, qos, retain).wait_for_publish(5)
+
+
+def test_messages_of_qos_2_arrive_once_and_in_order(connect: Connect, topic: str) -> None:
+    inbox = subscribe(connect(), topic)
+    sender = connect()
+    for number in range(500):
+        sender.publish(topic, str(number), 2)
+    received = [inbox.get(timeout=10) for _ in range(500)]
+    assert [int(message.payload) for message in received] == list(range(500))
+    assert {message.qos for message in received} == {2}
+    assert not any(message.retain for message in received)
+
+
+def test_a_retained_message_reaches_a_later_subscriber_until_it_is_cleared(
+    connect: Connect, topic: str
+) -> None:
+    sender = connect()
+    publish(sender, f"{topic}/a", b"kept", retain=True)
+    message = subscribe(connect(), f"{topic}/#").get(timeout=5)
+    assert (message.payload, message.retain, message.qos) == (b"kept", True, 2)
+
+    publish(sender, f"{topic}/a", b"", qos=0, retain=True)
+    publish(sender, f"{topic}/b", b"mark", retain=True)  # same connection: comes after the clearing
+    assert subscribe(connect(), f"{topic}/#").get(timeout=5).payload == b"mark"
+
+
+def test_wildcards_reach_only_what_they_match(connect: Connect, topic: str) -> None:
+    inbox = subscribe(connect(), f"{topic}/+/ready")
+    sender = connect()
+    publish(sender, f"{topic}/a/var", b"no")
+    publish(sender, f"{topic}/a/b/ready", b"no")
+    publish(sender, f"{topic}/a/ready", b"yes")
+    assert inbox.get(timeout=5).topic == f"{topic}/a/ready"
+
+
+def test_a_new_client_gets_nothing_that_only_others_subscribed_to(connect: Connect, topic: str) -> None:
+    publish(connect(), f"{topic}/a", b"retained", retain=True)
+    assert subscribe(connect(), f"{topic}/a").get(timeout=5).payload == b"retained"
+    newcomer = connect()
+    inbox = subscribe(newcomer, f"{topic}/b")
+    publish(newcomer, f"{topic}/b", b"mark")
+    assert inbox.get(timeout=5).payload == b"mark"
+
+
+def test_a_message_of_a_megabyte_passes(connect: Connect, topic: str) -> None:
+    inbox = subscribe(connect(), topic)
+    publish(connect(), topic, bytes(1_000_000))
+    assert len(inbox.get(timeout=10).payload) == 1_000_000
+
+
+def test_the_embedded_broker_answers_without_nagles_delay(topic: str) -> None:
+    with embedded_broker() as text:
+        address = BrokerAddress.parse(text)
+        client = address.new_client()
+        address.connect(client)
+        client.loop_start()
+        inbox = subscribe(client, topic)
+        began = time.monotonic()
+        for _ in range(20):
+            client.publish(topic, b"x", 2)
+            inbox.get(timeout=5)
+        mean_s = (time.monotonic() - began) / 20
+        client.disconnect()
+        client.loop_stop()
+    assert mean_s < 0.02  # one delayed acknowledgement alone takes 0.04 s
+
+
+def test_the_embedded_broker_stops_with_clients_connected_and_frees_its_port() -> None:
+    threads_before = threading.active_count()
+    with embedded_broker() as text:
+        address = BrokerAddress.parse(text)
+        client = address.new_client()
+        gone = threading.Event()
+        client.on_disconnect = lambda *_: gone.set()
+        address.connect(client)
+        client.loop_start()
+        subscribe(client, "anything")
+    assert gone.wait(5)
+    client.loop_stop()
+    assert threading.active_count() == threads_before
+    with embedded_broker(port=address.port) as again:
+        assert again == text
+
+
+def test_a_taken_port_is_an_error_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with (
+            pytest.raises(OSError, match="address already in use"),
+            embedded_broker(port=taken.getsockname()[1]),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("localhost:1884", BrokerAddress("localhost", 1884)),
+        ("charger.local", BrokerAddress("charger.local", 1883)),
+        ("[::1]:1883", BrokerAddress("::1", 1883)),
+        ("unix:/run/mosquitto.sock", BrokerAddress(socket_path="/run/mosquitto.sock")),
+    ],
+)
+def test_addresses(text: str, address: BrokerAddress) -> None:
+    assert BrokerAddress.parse(text) == address
+    assert BrokerAddress.parse(str(address)) == address
+
+
+@pytest.mark.parametrize("text", ["", ":1883", "host:", "host:port", "host:70000", "host:0", "unix:"])
+def test_what_is_no_address_is_refused_with_the_text_and_the_form_expected(text: str) -> None:
+    with pytest.raises(ValueError, match=f"broker address '{text}'"):
+        BrokerAddress.parse(text)
+
+
+def test_the_environment_that_tells_a_module_where_the_broker_is() -> None:
+    assert BrokerAddress("h", 1).environment == {"EV_MQTT_BROKER_HOST": "h", "EV_MQTT_BROKER_PORT": "1"}
+    assert BrokerAddress(socket_path="/s").environment == {"EV_MQTT_BROKER_SOCKET_PATH": "/s"}
