@@ -1,0 +1,117 @@
+"""A car as its connector sees it: an onboard charger and a battery behind it."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from energy_management.measurement import Vector3
+
+PHASES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CarModel:
+    """What a type of car can do.
+
+    Attributes
+    ----------
+    phases : int
+        Phases of the onboard charger: 1, 2 or 3.
+    max_current_A, min_current_A : float
+        Range of the onboard charger per phase; offered less than the minimum it draws nothing.
+    reaction_s : float
+        Dead time between a change of the pilot and the first change of the current.
+    ramp_A_per_s : float
+        How fast the current moves. With `reaction_s` it must cover the whole range within the 5 s that
+        IEC 61851-1 gives a car to follow the pilot.
+    capacity_Wh : float
+        Usable energy of the battery.
+    taper_from : float
+        State of charge from where the battery takes less and less, down to a tenth of the maximum when full.
+    """
+
+    phases: int = 3
+    max_current_A: float = 16.0
+    min_current_A: float = 6.0
+    reaction_s: float = 0.5
+    ramp_A_per_s: float = 8.0
+    capacity_Wh: float = 60_000.0
+    taper_from: float = 0.8
+
+
+class Car:
+    """One car with its battery.
+
+    Parameters
+    ----------
+    model : CarModel
+        What it can do.
+    soc : float
+        State of charge at the start, 0 to 1.
+    target_soc : float
+        It stops asking for energy there.
+    """
+
+    def __init__(self, model: CarModel | None = None, *, soc: float = 0.3, target_soc: float = 1.0) -> None:
+        self.model = model or CarModel()
+        self.soc = soc
+        self.target_soc = target_soc
+        self._level_A = 0.0
+        self._phases = 0
+        self._noticed_A = 0.0
+        self._coming: deque[tuple[float, float]] = deque()
+        self._last_offer_A = 0.0
+        self._age_s = 0.0
+
+    @property
+    def wants_energy(self) -> bool:
+        """Whether the battery is below its target."""
+        return self.soc < self.target_soc
+
+    @property
+    def current_A(self) -> Vector3:
+        """Current on the connector's L1, L2, L3."""
+        drawn = [self._level_A if phase < self._phases else 0.0 for phase in range(PHASES)]
+        return (drawn[0], drawn[1], drawn[2])
+
+    def advance(self, dt_s: float, offer_A: float, phases: int, voltage_V: float) -> None:
+        """Let time pass.
+
+        Parameters
+        ----------
+        dt_s : float
+            Elapsed time.
+        offer_A : float
+            What the control pilot offers; 0 when it offers nothing.
+        phases : int
+            Phases that the closed contactor connects; 0 when it is open.
+        voltage_V : float
+            Phase to neutral.
+        """
+        self._notice(dt_s, offer_A)
+        self._phases = min(phases, self.model.phases)
+        if self._phases == 0:
+            self._level_A = 0.0
+            return
+        step = self.model.ramp_A_per_s * dt_s
+        target = self._target_A()
+        self._level_A += max(-step, min(step, target - self._level_A))
+        charged_Wh = self._level_A * self._phases * voltage_V * dt_s / 3600.0
+        self.soc = min(1.0, self.soc + charged_Wh / self.model.capacity_Wh)
+
+    def _notice(self, dt_s: float, offer_A: float) -> None:
+        """Pass the offer on after the dead time."""
+        self._age_s += dt_s
+        if offer_A != self._last_offer_A:
+            self._last_offer_A = offer_A
+            self._coming.append((self._age_s + self.model.reaction_s, offer_A))
+        while self._coming and self._coming[0][0] <= self._age_s:
+            self._noticed_A = self._coming.popleft()[1]
+
+    def _target_A(self) -> float:
+        """Choose the current to draw, of what it has noticed."""
+        if not self.wants_energy or self._noticed_A < self.model.min_current_A:
+            return 0.0
+        taper = 1.0
+        if self.soc > self.model.taper_from:
+            taper = max(0.1, (1.0 - self.soc) / (1.0 - self.model.taper_from))
+        return min(self._noticed_A, self.model.max_current_A * taper)

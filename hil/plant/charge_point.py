@@ -1,0 +1,153 @@
+"""A charge point: control pilot, contactor, and the car that may hang on it."""
+
+from energy_management.measurement import Vector3
+from hil.plant.car import Car
+
+THRESHOLD_A = 5.9
+"""Limits below it offer nothing: where EVerest's EvseManager sees power available."""
+
+MINIMUM_OFFER_A = 6.0
+"""Least current a control pilot can offer (IEC 61851-1)."""
+
+PILOT_PAUSE_S = 5.0
+"""Least time between two changes of the pilot's duty cycle while a car charges (IEC 61851-1)."""
+
+CLOSE_AFTER_S = 0.3
+"""A contactor must close within 3 s of state C; most take much less."""
+
+FORCED_OPEN_S = 6.0
+"""A car that ignores the end of the pilot is cut off after this time (IEC 61851-1)."""
+
+IDLE_A = 1.0
+"""Below it a contactor opens without load."""
+
+
+class ChargePoint:
+    """What stands between a fuse and a car: follows a limit as IEC 61851-1 wants it.
+
+    Parameters
+    ----------
+    max_current_A : float
+        Rating: no more is offered, whatever the limit.
+    phases : int
+        Phases that are wired: 1 or 3.
+    voltage_V : float
+        Phase to neutral.
+    car : Car or None
+        A car that is plugged in from the start.
+
+    Attributes
+    ----------
+    limit_A : float
+        Last limit it was given; 0 at the start.
+    energy_Wh : float
+        Counter of its meter.
+    contactor_closed : bool
+        Whether the car is connected to the grid.
+    opened_under_load : int
+        How often the contactor had to open while current flowed.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_current_A: float = 32.0,
+        phases: int = 3,
+        voltage_V: float = 230.0,
+        car: Car | None = None,
+    ) -> None:
+        self.max_current_A = max_current_A
+        self.phases = phases
+        self.limit_A = 0.0
+        self.energy_Wh = 0.0
+        self.contactor_closed = False
+        self.opened_under_load = 0
+        self.car = car
+        self._voltage_V = voltage_V
+        self._offer_A = 0.0
+        self._since_pilot_s = PILOT_PAUSE_S
+        self._in_state_s = 0.0
+
+    @property
+    def state(self) -> str:
+        """Letter of IEC 61851-1: A no car, B connected, C charging."""
+        if self.car is None:
+            return "A"
+        drawing = max(self.car.current_A) >= IDLE_A
+        return "C" if drawing or (self._offer_A > 0.0 and self.car.wants_energy) else "B"
+
+    @property
+    def offer_A(self) -> float:
+        """What the pilot offers now, in ampere per phase; 0 when it offers nothing."""
+        return self._offer_A
+
+    @property
+    def current_A(self) -> Vector3:
+        """Current on the connector's own L1, L2, L3."""
+        return self.car.current_A if self.car else (0.0, 0.0, 0.0)
+
+    @property
+    def voltage_V(self) -> Vector3:
+        """Phase to neutral; 0 on phases that are not wired."""
+        wired = [self._voltage_V if phase < self.phases else 0.0 for phase in range(3)]
+        return (wired[0], wired[1], wired[2])
+
+    @property
+    def power_W(self) -> float:
+        """Sum over the phases."""
+        return sum(self.current_A) * self._voltage_V
+
+    def set_limit(self, current_A: float) -> None:
+        """Take a new limit per phase."""
+        self.limit_A = current_A
+
+    def plug_in(self, car: Car) -> None:
+        """Connect a car."""
+        self.car = car
+
+    def unplug(self) -> Car | None:
+        """Take the car off; the contactor opens with the pilot contact, before the power contacts part."""
+        car, self.car = self.car, None
+        if car:
+            car.advance(0.0, 0.0, 0, self._voltage_V)
+        self.contactor_closed = False
+        return car
+
+    def advance(self, dt_s: float) -> None:
+        """Let time pass."""
+        before = self.state
+        self._move_pilot(dt_s)
+        if self.car:
+            connected = self.phases if self.contactor_closed else 0
+            self.car.advance(dt_s, self._offer_A, connected, self._voltage_V)
+        self._in_state_s = self._in_state_s + dt_s if self.state == before else 0.0
+        self._move_contactor()
+        self.energy_Wh += self.power_W * dt_s / 3600.0
+
+    def _move_pilot(self, dt_s: float) -> None:
+        """Follow the limit: off at once, a new duty cycle not too soon after the last."""
+        self._since_pilot_s += dt_s
+        wanted = 0.0
+        if self.car and self.limit_A > THRESHOLD_A:
+            wanted = max(MINIMUM_OFFER_A, min(self.limit_A, self.max_current_A))
+        if wanted == self._offer_A:
+            return
+        must_wait = wanted > 0.0 and self._offer_A > 0.0 and self.state == "C"
+        if must_wait and self._since_pilot_s < PILOT_PAUSE_S:
+            return
+        self._offer_A = wanted
+        self._since_pilot_s = 0.0
+
+    def _move_contactor(self) -> None:
+        """Close in state C while the pilot is on; open when the current has gone, or the car ignores the pilot."""
+        drawing = max(self.current_A) >= IDLE_A
+        if self._offer_A > 0.0:
+            if self.state == "C" and self._in_state_s >= CLOSE_AFTER_S:
+                self.contactor_closed = True
+            elif self.state != "C":
+                self.contactor_closed = False
+        elif self.contactor_closed and not drawing:
+            self.contactor_closed = False
+        elif self.contactor_closed and self._since_pilot_s >= FORCED_OPEN_S:
+            self.contactor_closed = False
+            self.opened_under_load += 1
