@@ -1,0 +1,281 @@
+"""Limits on their way to the EVSEs.
+
+Calling a child blocks until it answers: tens of milliseconds on a broker with default settings, minutes when
+nobody is there. So every EVSE has a lane of its own, served by a small crowd of workers. The newest limit of
+a lane wins, at most one call of a lane is under way, and a call that hangs holds up nobody else.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from control.schedules import JsonObject
+
+Send = Callable[[JsonObject], object]
+"""Brings one ``EnforcedLimits`` to its EVSE; returns once it is answered, raises when it failed."""
+
+CONCURRENT_CALLS = 32
+"""Calls that are answered in reasonable time and under way at once; more only get in each other's way."""
+
+MAX_WORKERS = 256
+"""Threads at most, those in hanging calls included."""
+
+HANGING_AFTER_S = 1.0
+"""A call under way for longer no longer counts as one of ``CONCURRENT_CALLS``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadband:
+    """Rises not worth a message before the next refresh. A fall is always sent."""
+
+    current_A: float = 0.2
+    power_W: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one call ended."""
+
+    uuid: str
+    seconds: float
+    error: Exception | None
+
+
+@dataclass(slots=True)
+class _Attempt:
+    limits: JsonObject
+    sent_at: float
+    answered: bool = False
+
+    def is_in_force(self, now: float) -> bool:
+        # A charge point notices the end of a limit up to a second late.
+        return now < self.sent_at + float(self.limits["valid_for"]) + 1.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    pending: tuple[JsonObject, Send] | None = None
+    is_queued: bool = False
+    call_since: float | None = None
+    calls: int = 0
+    attempts: list[_Attempt] = field(default_factory=list)
+
+
+class Dispatcher:
+    """Sends limits to EVSEs, each on its own lane.
+
+    Parameters
+    ----------
+    clock : callable
+        Monotonic seconds.
+    deadband : Deadband
+        What is too small a rise.
+    on_outcome : callable, optional
+        Told of every call that ended, from the worker's thread.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        deadband: Deadband = Deadband(),
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ) -> None:
+        self._clock = clock
+        self._deadband = deadband
+        self._on_outcome = on_outcome
+        self._changed = threading.Condition()
+        self._lanes: dict[str, _Lane] = {}
+        self._queue: deque[str] = deque()
+        self._workers = 0
+        self._idle = 0
+        self._is_stopping = False
+
+    def offer(self, limits: Iterable[JsonObject], routes: Mapping[str, Send]) -> int:
+        """Send those limits that changed, or are due for a refresh; falls go before rises.
+
+        Parameters
+        ----------
+        limits : iterable of EnforcedLimits
+            The newest decision.
+        routes : mapping of uuid to Send
+            Way to each EVSE; what has no way is left out.
+
+        Returns
+        -------
+        int
+            How many are on their way.
+        """
+        now = self._clock()
+        with self._changed:
+            due = [
+                limit
+                for limit in limits
+                if limit["uuid"] in routes and self._is_due(self._lane(limit["uuid"]), limit, now)
+            ]
+            for limit in sorted(due, key=self._rank):
+                self._enqueue(limit, routes[limit["uuid"]], now)
+            self._staff(now)
+        return len(due)
+
+    def forward(self, limit: JsonObject, send: Send) -> None:
+        """Send a limit whatever it is: who made it has already decided that it should be sent."""
+        now = self._clock()
+        with self._changed:
+            self._lane(limit["uuid"])
+            self._enqueue(limit, send, now)
+            self._staff(now)
+
+    def in_force(self, uuid: str) -> JsonObject | None:
+        """Highest ``LimitsRes`` that the EVSE may still go by, given which calls it answered; None if none."""
+        now = self._clock()
+        with self._changed:
+            lane = self._lanes.get(uuid)
+            possible = (
+                [a.limits["limits_root_side"] for a in lane.attempts if a.is_in_force(now)] if lane else []
+            )
+        return max(possible, key=_magnitude, default=None)
+
+    def stop(self, timeout_s: float = 1.0) -> bool:
+        """Send nothing more; wait for the calls under way. Returns whether all were answered in time."""
+        with self._changed:
+            self._is_stopping = True
+            self._queue.clear()
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._workers == 0, timeout_s)
+
+    def _lane(self, uuid: str) -> _Lane:
+        return self._lanes.setdefault(uuid, _Lane())
+
+    def _is_due(self, lane: _Lane, limit: JsonObject, now: float) -> bool:
+        if lane.pending or not lane.attempts:
+            return True
+        last = lane.attempts[-1]
+        if not last.answered:
+            # Under way: only news may overtake it. Failed: again.
+            return (
+                lane.call_since is None or self._is_news(limit, last.limits) or self._is_given_up(lane, now)
+            )
+        return now - last.sent_at >= last.limits["valid_for"] / 3 or self._is_news(limit, last.limits)
+
+    def _is_news(self, limit: JsonObject, last: JsonObject) -> bool:
+        new, old = limit["limits_root_side"], last["limits_root_side"]
+        if new.keys() != old.keys():
+            return True
+        phases = "ac_max_phase_count"
+        return (
+            _value(new, phases) != _value(old, phases)
+            or _has_changed(
+                _value(new, "ac_max_current_A"), _value(old, "ac_max_current_A"), self._deadband.current_A
+            )
+            or _has_changed(
+                _value(new, "total_power_W"), _value(old, "total_power_W"), self._deadband.power_W
+            )
+        )
+
+    def _rank(self, limit: JsonObject) -> tuple[bool, bool]:
+        """Those that answered last time first, and of these the falls first."""
+        attempts = self._lanes[limit["uuid"]].attempts
+        if not attempts:
+            return False, True
+        before = attempts[-1].limits["limits_root_side"]
+        return not attempts[-1].answered, _magnitude(limit["limits_root_side"]) > _magnitude(before)
+
+    def _is_given_up(self, lane: _Lane, now: float) -> bool:
+        """Whether the limit of a call without answer has run out anyway, so that the lane may try again."""
+        return lane.call_since is not None and not lane.attempts[-1].is_in_force(now)
+
+    def _enqueue(self, limit: JsonObject, send: Send, now: float) -> None:
+        lane = self._lanes[limit["uuid"]]
+        lane.pending = (limit, send)
+        if not lane.is_queued and (lane.call_since is None or self._is_given_up(lane, now)):
+            self._put(limit["uuid"], lane)
+
+    def _put(self, uuid: str, lane: _Lane) -> None:
+        if self._is_stopping:
+            return
+        lane.is_queued = True
+        self._queue.append(uuid)
+        self._changed.notify()
+
+    def _staff(self, now: float) -> None:
+        """Start as many workers as there is work for, within bounds."""
+        wanted = min(len(self._queue) - self._idle, self._room(now))
+        for _ in range(wanted):
+            self._workers += 1
+            threading.Thread(target=self._work, name="dispatch", daemon=True).start()
+
+    def _room(self, now: float) -> int:
+        hanging = sum(
+            lane.call_since is not None and now - lane.call_since > HANGING_AFTER_S
+            for lane in self._lanes.values()
+        )
+        return min(CONCURRENT_CALLS + hanging, MAX_WORKERS) - self._workers
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            uuid, lane, call, attempt, send = job
+            error: Exception | None = None
+            try:
+                send(attempt.limits)
+            except Exception as failure:  # noqa: BLE001 - whatever it was: reported, and the limit runs out by itself
+                error = failure
+            now = self._finish(uuid, lane, call, attempt, error)
+            self._on_outcome(Outcome(uuid, now - attempt.sent_at, error))
+
+    def _next(self) -> tuple[str, _Lane, int, _Attempt, Send] | None:
+        """Wait for a lane with something to send; None when this worker is no longer needed."""
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._queue or self._is_stopping)
+            self._idle -= 1
+            now = self._clock()
+            if self._is_stopping or self._room(now) < 0:
+                self._workers -= 1
+                self._changed.notify_all()
+                return None
+            uuid = self._queue.popleft()
+            lane = self._lanes[uuid]
+            lane.is_queued = False
+            assert lane.pending is not None
+            limits, send = lane.pending
+            lane.pending = None
+            lane.call_since = now
+            lane.calls += 1
+            attempt = _Attempt(limits, now)
+            lane.attempts = [a for a in lane.attempts if a.is_in_force(now)] + [attempt]
+            return uuid, lane, lane.calls, attempt, send
+
+    def _finish(self, uuid: str, lane: _Lane, call: int, attempt: _Attempt, error: Exception | None) -> float:
+        with self._changed:
+            now = self._clock()
+            if error is None:
+                attempt.answered = True
+                # Calls of one lane are answered in order: what was sent before is no longer in force.
+                if attempt in lane.attempts:
+                    lane.attempts = lane.attempts[lane.attempts.index(attempt) :]
+            if call == lane.calls:
+                lane.call_since = None
+                if lane.pending and not lane.is_queued:
+                    self._put(uuid, lane)
+            return now
+
+
+def _value(limits: Mapping[str, Any], name: str) -> float | None:
+    return limits[name]["value"] if name in limits else None
+
+
+def _has_changed(new: float | None, old: float | None, deadband: float) -> bool:
+    if new is None or old is None:
+        return new != old
+    if (new > 0) != (old > 0) or abs(new) < abs(old) - 1e-6:
+        return True
+    return abs(new) - abs(old) > deadband
+
+
+def _magnitude(limits: Mapping[str, Any]) -> float:
+    """Order of the limits of one EVSE: by amperes, or by watts where it has only those."""
+    current, power = _value(limits, "ac_max_current_A"), _value(limits, "total_power_W")
+    return abs(current if current is not None else power or 0.0)

@@ -1,0 +1,69 @@
+"""Role node: stands in for EnergyNode, passing requests up and limits down."""
+
+from collections.abc import Callable, Mapping
+
+from control.branches import BranchKeeper
+from control.clock import Instant
+from control.dispatch import Dispatcher, Send
+from control.external_limits import ExternalLimits
+from control.inbox import Inbox
+from control.schedules import JsonObject
+from control.tree import OwnNode, without_priority
+
+
+class Node:
+    """Publishes its branch once per step, however many children have published since.
+
+    Parameters
+    ----------
+    own : OwnNode
+        This instance's node.
+    external : callable
+        Tells the limits from outside in force at a moment.
+    publish : callable
+        Brings the ``EnergyFlowRequest`` to the node above.
+    """
+
+    def __init__(
+        self,
+        own: OwnNode,
+        inbox: Inbox,
+        branches: BranchKeeper,
+        dispatcher: Dispatcher,
+        external: Callable[[Instant], ExternalLimits],
+        publish: Callable[[JsonObject], None],
+    ) -> None:
+        self._own = own
+        self._inbox = inbox
+        self._branches = branches
+        self._dispatcher = dispatcher
+        self._external = external
+        self._publish = publish
+        self._published: Mapping[str, JsonObject] = {}
+        self._routes: Mapping[str, Send] = {}
+
+    def step(self, now: Instant) -> None:
+        """Publish the branch as it is now; a child's priority request goes up once."""
+        snapshot = self._inbox.snapshot()
+        branches = self._branches.gather(snapshot.children, now)
+        self._routes = branches.routes
+        children = [
+            without_priority(request) if request is self._published.get(child) else request
+            for child, request in branches.requests.items()
+        ]
+        self._published = branches.requests
+        self._publish(
+            self._own.request(
+                children,
+                now,
+                external=self._external(now),
+                usage=snapshot.grid_powermeter,
+                prices=snapshot.prices,
+            )
+        )
+
+    def enforce(self, limits: JsonObject) -> None:
+        """Pass a limit on to the one child whose branch holds its EVSE; a limit for this node needs no passing."""
+        uuid = limits["uuid"]
+        if send := self._routes.get(uuid):
+            self._dispatcher.forward(limits, send)

@@ -1,0 +1,116 @@
+"""The module's settings, typed, and what about them makes no sense."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class SettingsError(Exception):
+    """The configuration makes no sense; the message says what to change, one line per problem."""
+
+
+class Role(StrEnum):
+    """What the module stands in for."""
+
+    MANAGER = "manager"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one module instance, named as in the manifest.
+
+    Attributes
+    ----------
+    module_id : str
+        Id of the instance, also the uuid of its node in the energy tree.
+    fuse_limit_A : float or None
+        Fuse per phase; None when the config gives none.
+    """
+
+    module_id: str
+    role: Role = Role.MANAGER
+    update_interval_s: float = 1.0
+    fuse_limit_A: float | None = None
+    phase_count: int = 3
+    nominal_voltage_V: float = 230.0
+    enhance_external_schedule: bool = False
+    child_timeout_s: float = 10.0
+    site_file: str = ""
+    state_file: str = ""
+    debug: bool = False
+
+    @classmethod
+    def from_config(cls, module_id: str, config: Mapping[str, Any]) -> "Settings":
+        """Read the module's config as EVerest hands it over; keys that are missing have the manifest's default.
+
+        Raises
+        ------
+        SettingsError
+            A value is outside of what the manifest cannot express.
+        """
+        settings = cls(
+            module_id=module_id,
+            role=Role(config.get("role", Role.MANAGER)),
+            update_interval_s=float(config.get("update_interval", 1)),
+            fuse_limit_A=config.get("fuse_limit_A") or None,
+            phase_count=config.get("phase_count", 3),
+            nominal_voltage_V=config.get("nominal_voltage_V", 230.0),
+            enhance_external_schedule=config.get("enhance_external_schedule", False),
+            child_timeout_s=config.get("child_timeout_s", 10.0),
+            site_file=config.get("site_file", ""),
+            state_file=config.get("state_file", ""),
+            debug=config.get("debug", False),
+        )
+        if settings.update_interval_s < 1:
+            raise SettingsError(
+                f"{module_id}: update_interval is {config['update_interval']}: set it to 1 or more"
+            )
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What is connected to the instance: numbers of connections, and of connectors it drives itself."""
+
+    trunks: int = 0
+    consumers: int = 0
+    bridged_connectors: int = 0
+
+    @property
+    def has_children(self) -> bool:
+        """Whether anything hangs below this instance's own node."""
+        return self.consumers + self.bridged_connectors > 0
+
+
+def check(settings: Settings, wiring: Wiring) -> None:
+    """Refuse a combination of settings and connections that cannot work.
+
+    Raises
+    ------
+    SettingsError
+        All problems, one per line, each with what to change.
+    """
+    problems = [f"{settings.module_id}: {problem}" for problem in _problems(settings, wiring)]
+    if problems:
+        raise SettingsError("\n".join(problems))
+
+
+def _problems(settings: Settings, wiring: Wiring) -> list[str]:
+    problems = []
+    if settings.role is Role.NODE and wiring.trunks:
+        problems.append(
+            "role node has no use for energy_trunk: connect energy_consumer, or set role: manager"
+        )
+    elif wiring.trunks and wiring.has_children:
+        problems.append(
+            "energy_trunk is connected and so are children (energy_consumer, connectors of the site file): "
+            "connect the trunk, which brings its own children, or the children"
+        )
+    elif not wiring.trunks and not wiring.has_children:
+        wanted = "energy_consumer" if settings.role is Role.NODE else "energy_trunk or energy_consumer"
+        problems.append(f"nothing to manage: connect {wanted}, or name connectors in the site file")
+    if settings.fuse_limit_A is None and (wiring.has_children or settings.role is Role.NODE):
+        problems.append("no fuse for this node: set fuse_limit_A to its amperes per phase")
+    return problems

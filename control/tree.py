@@ -1,0 +1,232 @@
+"""The energy tree as this instance sees it, as ``EnergyFlowRequest`` objects. Pure functions.
+
+A request is taken as it came and never changed in place; what this instance knows better replaces it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from control.clock import Instant, timestamp
+from control.external_limits import ExternalLimits
+from control.schedules import JsonObject, Schedule, combine, from_now, with_prices
+
+Grants = Mapping[str, JsonObject]
+"""``LimitsRes`` that may still be in force, by uuid of the EVSE."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNode:
+    """What this instance's own node allows.
+
+    Attributes
+    ----------
+    uuid : str
+        Id of the module instance.
+    fuse_limit_A : float or None
+        Fuse per phase; None is a node without limits of its own, only those from outside.
+    phase_count : int
+        Phases behind the fuse; 0 sets no limit on the count.
+    nominal_voltage_V : float
+        Phase to neutral.
+    enhance_external_schedule : bool
+        Derive amperes from watts in schedules from outside.
+    """
+
+    uuid: str
+    fuse_limit_A: float | None = None
+    phase_count: int = 3
+    nominal_voltage_V: float = 230.0
+    enhance_external_schedule: bool = False
+
+    def capabilities(self) -> JsonObject | None:
+        """``CapabilityLimits`` of this node, as EnergyNode publishes them; None without a fuse."""
+        if self.fuse_limit_A is None:
+            return None
+        return {
+            "max_current_A": self.fuse_limit_A,
+            "max_phase_count": self.phase_count,
+            "nominal_voltage_V": self.nominal_voltage_V,
+            "total_power_W": self.nominal_voltage_V * self.fuse_limit_A * (self.phase_count or 1),
+        }
+
+    def request(
+        self,
+        children: Sequence[JsonObject],
+        now: Instant,
+        *,
+        external: ExternalLimits | None = None,
+        usage: JsonObject | None = None,
+        prices: Mapping[str, Any] | None = None,
+    ) -> JsonObject:
+        """Build the ``EnergyFlowRequest`` of this node.
+
+        Parameters
+        ----------
+        children : sequence of EnergyFlowRequest
+            What is below, in a fixed order.
+        external : ExternalLimits, optional
+            Limits from outside; the fuse holds beside them, on both sides, at every moment.
+        usage : Powermeter, optional
+            Latest reading of this node's meter.
+        prices : EnergyPriceSchedule, optional
+            Written into the schedules: import prices into import, export prices into export.
+        """
+        external = external or ExternalLimits()
+        prices = prices or {}
+        request: JsonObject = {
+            "uuid": self.uuid,
+            "node_type": "Generic",
+            "children": list(children),
+            "schedule_setpoints": external.schedule_setpoints,
+        }
+        for direction, limits in (
+            ("schedule_import", external.schedule_import),
+            ("schedule_export", external.schedule_export),
+        ):
+            schedule = self._within_fuse(limits, now)
+            request[direction] = from_now(with_prices(schedule, prices.get(direction, [])), now.utc)
+        if usage is not None:
+            request["energy_usage_root"] = usage
+        return request
+
+    def _within_fuse(self, external: Schedule, now: Instant) -> Schedule:
+        if self.enhance_external_schedule:
+            external = [self._with_amperes(entry) for entry in external]
+        return combine([self._fuse_schedule(now), external])
+
+    def _fuse_schedule(self, now: Instant) -> Schedule:
+        if self.fuse_limit_A is None:
+            return []
+        source = f"{self.uuid}/module_config"
+        limits: JsonObject = {"ac_max_current_A": {"value": self.fuse_limit_A, "source": source}}
+        if self.phase_count:
+            limits["ac_max_phase_count"] = {"value": self.phase_count, "source": source}
+        hour = now.utc.replace(minute=0, second=0, microsecond=0)
+        return [{"timestamp": timestamp(hour), "limits_to_root": limits, "limits_to_leaves": limits}]
+
+    def _with_amperes(self, entry: JsonObject) -> JsonObject:
+        """Limit in amperes per phase that a limit in watts comes to, where the entry has none."""
+        limits = entry["limits_to_root"]
+        if "total_power_W" not in limits or "ac_max_current_A" in limits:
+            return entry
+        watts = limits["total_power_W"]
+        phases = (
+            _value(limits, "ac_max_phase_count", 0)
+            or _value(entry["limits_to_leaves"], "ac_max_phase_count", 0)
+            or self.phase_count
+            or 1
+        )
+        amperes = max(0.0, watts["value"]) / (self.nominal_voltage_V * phases)
+        return {
+            **entry,
+            "limits_to_root": {**limits, "ac_max_current_A": {"value": amperes, "source": watts["source"]}},
+        }
+
+
+def is_node(value: object) -> bool:
+    """Whether a value can be told from others in a tree at all: an object with a uuid."""
+    return isinstance(value, dict) and isinstance(value.get("uuid"), str)
+
+
+def children_of(request: JsonObject) -> list[JsonObject]:
+    """Return the children of a node; what is no node is left out."""
+    children = request.get("children")
+    return [child for child in children if is_node(child)] if isinstance(children, list) else []
+
+
+def walk(request: JsonObject) -> Iterator[JsonObject]:
+    """Yield the node and all below it, depth first."""
+    yield request
+    for child in children_of(request):
+        yield from walk(child)
+
+
+def evse_uuids(request: JsonObject) -> Iterator[str]:
+    """Uuids of the EVSEs of a branch."""
+    return (node["uuid"] for node in walk(request) if node.get("node_type") == "Evse")
+
+
+def held(request: JsonObject, grants: Grants) -> JsonObject | None:
+    """Branch of a child that fell silent: each EVSE asks for exactly what it may still draw.
+
+    EVSEs whose last limit has run out, and nodes without any left, are no part of it; None when nothing is.
+    """
+    if request.get("node_type") == "Evse":
+        grant = grants.get(request["uuid"])
+        return _held_evse(request, grant) if grant and _draws(grant) else None
+    children = [branch for child in children_of(request) if (branch := held(child, grants))]
+    return {**request, "children": children} if children else None
+
+
+def without_priority(request: JsonObject) -> JsonObject:
+    """Return the branch with no priority request in it; the very same object where there was none."""
+    children = children_of(request)
+    calm = [without_priority(child) for child in children]
+    if not request.get("priority_request") and all(a is b for a, b in zip(calm, children, strict=True)):
+        return request
+    return {**request, "children": calm, "priority_request": False}
+
+
+def is_urgent(request: JsonObject, before: JsonObject | None) -> bool:
+    """Whether a new request of a branch must not wait for the next tick.
+
+    That is so when an EVSE makes a priority request that it had not made just so before, or when a limit
+    anywhere is lower than before. A node that repeats its children's last requests wakes nobody.
+    """
+    known = {node["uuid"]: node for node in walk(before)} if before else {}
+    return any(_is_urgent(node, known.get(node["uuid"])) for node in walk(request))
+
+
+def _is_urgent(node: JsonObject, before: JsonObject | None) -> bool:
+    if node.get("priority_request") and (
+        before is None or _without_children(node) != _without_children(before)
+    ):
+        return True
+    return before is not None and _lowered(node, before)
+
+
+def _without_children(node: JsonObject) -> JsonObject:
+    return {key: value for key, value in node.items() if key != "children"}
+
+
+def _lowered(node: JsonObject, before: JsonObject) -> bool:
+    pairs = zip(_bounds(node), _bounds(before), strict=False)
+    return any(new < old for new, old in pairs)
+
+
+def _bounds(node: JsonObject) -> Iterator[float]:
+    for entry in _entries(node):
+        for side in ("limits_to_root", "limits_to_leaves"):
+            for name in ("ac_max_current_A", "total_power_W"):
+                yield _value(entry.get(side), name, float("inf"))
+
+
+def _entries(node: JsonObject) -> list[JsonObject]:
+    schedule = node.get("schedule_import")
+    return [entry for entry in schedule if isinstance(entry, dict)] if isinstance(schedule, list) else []
+
+
+def _value(limits: object, name: str, default: float) -> float:
+    limit = limits.get(name) if isinstance(limits, Mapping) else None
+    value = limit.get("value") if isinstance(limit, Mapping) else None
+    return value if isinstance(value, int | float) else default
+
+
+def _draws(grant: JsonObject) -> bool:
+    return any(_value(grant, name, 0.0) > 0 for name in ("ac_max_current_A", "total_power_W"))
+
+
+def _held_evse(request: JsonObject, grant: JsonObject) -> JsonObject:
+    limits = dict(grant)
+    if "ac_max_current_A" in grant:
+        limits["ac_min_current_A"] = grant["ac_max_current_A"]
+    return {
+        **request,
+        "priority_request": False,
+        "schedule_import": [
+            {**entry, "limits_to_root": {**entry.get("limits_to_root", {}), **limits}, "limits_to_leaves": {}}
+            for entry in _entries(request)[-1:]
+        ],
+        "schedule_export": [],
+    }
