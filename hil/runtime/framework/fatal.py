@@ -1,0 +1,20 @@
+"""The one way in which the framework ends the process."""
+
+import os
+import sys
+from typing import NoReturn
+
+from hil.runtime.framework import log
+
+EXIT_STATUS = 1
+
+
+def end_process(reason: str) -> NoReturn:
+    """Log ``reason`` and end the process at once, from whichever thread.
+
+    EVerest ends a module that raised in a callback or lost its broker, and the manager then takes the rest
+    down. Neither exit handlers nor other threads get a say: they might wait for an answer that can't come.
+    """
+    log.critical(reason)
+    sys.stdout.flush()
+    os._exit(EXIT_STATUS)
