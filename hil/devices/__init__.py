@@ -1,1 +1,21 @@
-"""Simulated Modbus devices on real sockets and pseudo-terminals."""
+"""Simulated Modbus devices: the registers of a profile, filled and obeyed by a simulated plant.
+
+`MeterDevice` and `WallboxDevice` are devices, `serve_tcp` and `serve_rtu_pty` put them on a line.
+"""
+
+from hil.devices.line import Faults, PtyLine, TcpLine, serve_rtu_pty, serve_tcp
+from hil.devices.meter import MeterDevice
+from hil.devices.registers import RegisterDevice
+from hil.devices.wallbox import ChargingPoint, WallboxDevice
+
+__all__ = [
+    "ChargingPoint",
+    "Faults",
+    "MeterDevice",
+    "PtyLine",
+    "RegisterDevice",
+    "TcpLine",
+    "WallboxDevice",
+    "serve_rtu_pty",
+    "serve_tcp",
+]

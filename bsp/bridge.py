@@ -1,0 +1,271 @@
+"""The bridge: every bus, meter and connector of a site, in one event loop of its own thread.
+
+One task owns each bus, one task each device; so a device that is slow or dead holds up nobody but itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bsp.bus import Bus, Clock
+from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.device import Device
+from bsp.leaf import Capabilities
+from bsp.meter import Meter
+from bsp.profile import ConnectorProfile, MeterProfile
+from bsp.transport import BusError, ModbusTransport, SerialLink, TcpLink, Transport
+from energy_management.measurement import Reading
+
+_log = logging.getLogger(__name__)
+
+_FAILURES_TOLERATED = 2
+"""Cycles without an answer after which a device counts as lost."""
+_STOP_S = 3.0
+"""How long stopping may take to bring the connectors to their fallback."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConfig:
+    """A meter of the site: which device, where, and how often it is read."""
+
+    bus: str
+    unit: int
+    profile: MeterProfile
+    every_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorConfig:
+    """A connector of the site.
+
+    Attributes
+    ----------
+    bus, unit, profile
+        Which device, and where.
+    number : int
+        Which connector of the charger, from 1.
+    meter : str or None
+        Meter that measures it, in place of its own measurement.
+    maximum_A : float
+        Limit of its cable and wiring.
+    fallback_A : float
+        Current while no limit is valid; 0 pauses.
+    every_s : float
+        How often its status is read.
+    """
+
+    bus: str
+    unit: int
+    profile: ConnectorProfile
+    number: int = 1
+    meter: str | None = None
+    maximum_A: float = math.inf
+    fallback_A: float = 0.0
+    every_s: float = 1.0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the connector can do within the limits of the site."""
+        limit, switching = self.profile.current_limit, self.profile.phase_switching
+        return Capabilities(
+            max_current_A=min(self.maximum_A, limit.maximum),
+            min_current_A=limit.minimum,
+            max_phase_count=self.profile.phases,
+            min_phase_count=1 if switching is not None else self.profile.phases,
+            supports_changing_phases=switching is not None,
+        )
+
+
+class Bridge:
+    """Reads the meters and drives the connectors of a site.
+
+    The callbacks are called in the bridge's thread and must return at once.
+
+    Parameters
+    ----------
+    buses : mapping of str to SerialLink, TcpLink or Transport
+        The lines by name.
+    meters, connectors : mapping
+        The devices by name.
+    on_reading : callable
+        Called with a meter's name and each new reading; never with an old one.
+    on_status : callable
+        Called with a connector's name and each new status. One that does not answer has state F and a fault.
+    on_meter_fault : callable, optional
+        Called with a meter's name and a text when two cycles in a row have failed; with None when it is back.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        buses: Mapping[str, SerialLink | TcpLink | Transport],
+        meters: Mapping[str, MeterConfig],
+        connectors: Mapping[str, ConnectorConfig],
+        *,
+        on_reading: Callable[[str, Reading], None],
+        on_status: Callable[[str, ConnectorStatus], None],
+        on_meter_fault: Callable[[str, str | None], None] = lambda _name, _text: None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._links = buses
+        self._meters = meters
+        self._connectors = connectors
+        self._on_reading = on_reading
+        self._on_status = on_status
+        self._on_meter_fault = on_meter_fault
+        self._clock = clock
+        self._readings: dict[str, Reading] = {}
+        self._driven: dict[str, tuple[Connector, asyncio.Event]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        """Open the buses and start reading."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Bring the connectors to their fallback, as far as they answer in time, and close the buses."""
+        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+
+    def enforce(self, name: str, limit: ConnectorLimit) -> None:
+        """Limit a connector; thread-safe, returns at once.
+
+        Raises
+        ------
+        KeyError
+            There is no connector of that name.
+        """
+        if name not in self._connectors:
+            raise KeyError(f"unknown connector '{name}', known: {', '.join(self._connectors)}")
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._enforce, name, limit)
+
+    def _enforce(self, name: str, limit: ConnectorLimit) -> None:
+        connector, wake = self._driven[name]
+        connector.enforce(limit)
+        wake.set()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        buses = {name: Bus(name, _transport(link), clock=self._clock) for name, link in self._links.items()}
+        owners = [asyncio.create_task(bus.run(), name=f"bus {name}") for name, bus in buses.items()]
+        tasks = [asyncio.create_task(work, name=name) for name, work in self._work(buses)]
+        self._ready.set()
+        watch = asyncio.create_task(self._stopping.wait())
+        try:
+            done, _ = await asyncio.wait([watch, *tasks, *owners], return_when=asyncio.FIRST_COMPLETED)
+            await _cancel([watch, *tasks])
+            await self._release()
+        finally:
+            await _cancel(owners)
+        for task in done - {watch}:
+            task.result()  # a task never ends by itself but by a defect, which must be seen
+
+    def _work(self, buses: Mapping[str, Bus]) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        work: list[tuple[str, Coroutine[Any, Any, None]]] = []
+        for name, meter in self._meters.items():
+            device = Device(buses[meter.bus], meter.unit, meter.profile)
+            work.append(
+                (f"meter {name}", self._poll(name, Meter(device, meter.profile, self._clock), meter.every_s))
+            )
+        for name, config in self._connectors.items():
+            connector = self._connector(config, buses[config.bus])
+            self._driven[name] = connector, asyncio.Event()
+            work.append((f"connector {name}", self._drive(name, config.every_s)))
+        return work
+
+    def _connector(self, config: ConnectorConfig, bus: Bus) -> Connector:
+        blocks = config.profile.blocks
+        base = blocks.first + blocks.stride * (config.number - 1) if blocks is not None else 0
+        meter = config.meter
+        return Connector(
+            Device(bus, config.unit, config.profile, base=base),
+            config.profile,
+            self._clock,
+            maximum_A=config.maximum_A,
+            fallback_A=config.fallback_A,
+            measure=(lambda: self._readings.get(meter)) if meter is not None else None,
+        )
+
+    async def _poll(self, name: str, meter: Meter, every_s: float) -> None:
+        """Read a meter for ever."""
+        failures = 0
+        due = asyncio.get_running_loop().time()
+        while True:
+            try:
+                reading = await meter.poll()
+            except BusError as error:
+                failures += 1
+                if failures == _FAILURES_TOLERATED:
+                    _log.warning("meter %s: %s", name, error)
+                    self._on_meter_fault(name, str(error))
+            else:
+                if failures >= _FAILURES_TOLERATED:
+                    _log.info("meter %s answers again", name)
+                    self._on_meter_fault(name, None)
+                failures = 0
+                self._readings[name] = reading
+                self._on_reading(name, reading)
+            due = max(due + every_s, asyncio.get_running_loop().time())
+            await asyncio.sleep(due - asyncio.get_running_loop().time())
+
+    async def _drive(self, name: str, every_s: float) -> None:
+        """Keep a connector at its limit and read its status for ever."""
+        connector, wake = self._driven[name]
+        failures = 0
+        while True:
+            wake.clear()
+            try:
+                status = await connector.cycle()
+            except BusError as error:
+                failures += 1
+                if failures == _FAILURES_TOLERATED:
+                    _log.warning("connector %s: %s", name, error)
+                if failures >= _FAILURES_TOLERATED:
+                    lost = ConnectorStatus(self._clock(), "F", limit_A=connector.written_A, fault=str(error))
+                    self._on_status(name, lost)
+            else:
+                if failures >= _FAILURES_TOLERATED:
+                    _log.info("connector %s answers again", name)
+                failures = 0
+                self._on_status(name, status)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), every_s)
+
+    async def _release(self) -> None:
+        """Bring every connector to its fallback, as far as it answers in time."""
+        for connector, _ in self._driven.values():
+            connector.release()
+        cycles = [asyncio.create_task(connector.cycle()) for connector, _ in self._driven.values()]
+        if cycles:
+            await asyncio.wait(cycles, timeout=_STOP_S)
+            await _cancel(cycles)
+
+
+def _transport(link: SerialLink | TcpLink | Transport) -> Transport:
+    return ModbusTransport(link) if isinstance(link, SerialLink | TcpLink) else link
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,381 @@
+"""Device profiles: what an installer would otherwise look up in the manual of a meter or charger, as YAML.
+
+A new device is a new file below ``bsp/profiles``; its name without ``.yaml`` is the profile's name.
+The classes here are the format: one attribute is one key of the file.
+"""
+
+import functools
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from bsp.registers import Marker, Point, Table, Value, ValueType, WordOrder
+from bsp.yaml_file import Amperes, FileError, Key, Seconds, YamlFile
+
+DIRECTORY = Path(__file__).parent / "profiles"
+
+MEASURANDS = (
+    "current_A", "voltage_V", "power_W", "reactive_power_VAR", "apparent_power_VA", "power_factor",
+    "energy_Wh.import", "energy_Wh.export", "energy_Wh.sum",
+)  # fmt: skip
+_MEASUREMENT = re.compile(
+    rf"^(?:(?:{'|'.join(re.escape(m) for m in MEASURANDS)})(?:\.(?:L1|L2|L3|N|total|L1_L2|L2_L3|L3_L1))?"
+    r"|energy_Wh\.session|power_W\.(?:import|export)|frequency_Hz|temperature_C|phase_angle_deg\.L[123])$"
+)
+
+
+class Serial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Line settings as the device leaves the factory."""
+
+    baudrate: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+
+
+class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds for every point that does not say otherwise."""
+
+    table: Table = "holding"
+    type: ValueType = "uint16"
+    word_order: WordOrder = "msw_first"
+    invalid: list[Marker | int] = []
+
+
+class Blocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Address of a charger's nth connector: point address + first + stride * (n - 1)."""
+
+    stride: int
+    first: int = 0
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every kind of device has.
+
+    Attributes
+    ----------
+    vendor, models
+        Whose it is.
+    source : list of str
+        Where the register map is from.
+    verified : str
+        What stands behind it: how many sources agree, or the device it was tried on.
+    transport : list of str
+        How the device is reached.
+    serial : Serial or None
+        Its factory line settings.
+    unit : int
+        Its factory Modbus address.
+    max_registers_per_read : int
+        More in one request and the device refuses or stays silent.
+    max_gap : int
+        Registers without meaning that one read may span to reach the next point; 0 where the device refuses
+        addresses it does not document.
+    request_gap : Seconds
+        Silence that the device needs before each request.
+    notes : list of str
+        Quirks, and where sources disagree.
+    """
+
+    vendor: str
+    models: list[str]
+    source: list[str]
+    verified: str
+    points: dict[str, Point]
+    transport: list[Literal["rtu", "tcp", "ascii"]] = []
+    serial: Serial | None = None
+    unit: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
+    port: int = 502
+    max_registers_per_read: Annotated[int, msgspec.Meta(ge=1, le=125)] = 125
+    max_gap: Annotated[int, msgspec.Meta(ge=0)] = 0
+    request_gap: Seconds = 0.0
+    defaults: Defaults = Defaults()
+    notes: list[str] = []
+
+    def point_problems(self) -> Iterator[tuple[Key, str]]:
+        """Yield what is wrong with the points, as key and reason."""
+        for name, point in self.points.items():
+            if point.scale_factor is not None and point.scale_factor not in self.points:
+                yield ("points", name, "scale_factor"), f"no point '{point.scale_factor}' in this profile"
+            if point.count > self.max_registers_per_read:
+                yield (
+                    ("points", name),
+                    f"takes {point.count} registers, max_registers_per_read is {self.max_registers_per_read}",
+                )
+
+
+class Sunspec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A SunSpec device: addresses count from the model's ID register, which is found by walking the chain."""
+
+    model: int
+
+
+class MeterProfile(Profile, frozen=True, kw_only=True):
+    """A power meter.
+
+    Attributes
+    ----------
+    phases : int
+        Phases it measures; of one, the first.
+    sunspec : Sunspec or None
+        Where its registers are found by walking the SunSpec chain.
+    """
+
+    phases: Literal[1, 2, 3]
+    sunspec: Sunspec | None = None
+
+    def problems(self) -> Iterator[tuple[Key, str]]:
+        """Yield what is wrong with the profile, as key and reason."""
+        yield from self.point_problems()
+        for name in self.points:
+            if not (
+                _MEASUREMENT.match(name)
+                or name.startswith("scale_factor.")
+                or name in ("serial_number", "meter_id")
+            ):
+                yield (
+                    ("points", name),
+                    f"no measurement of that name, known: {', '.join(MEASURANDS)} with .L1 etc.",
+                )
+
+
+State = Literal["A", "B", "C", "D", "E", "F"]
+
+
+class CurrentLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the charging current is limited.
+
+    Attributes
+    ----------
+    points : list of str
+        Points that take the limit: one, or one per phase.
+    minimum, maximum, step : Amperes
+        What the device accepts; limits are rounded down to a step.
+    zero : str
+        What 0 means to the device: "pause", or "ignored" where only ``enable`` can pause.
+    unit : str
+        "A", or "W" for devices that take a power (current * 230 V * phases).
+    """
+
+    points: list[str]
+    minimum: Amperes = 6.0
+    maximum: Amperes = 32.0
+    step: Amperes = 1.0
+    zero: Literal["pause", "ignored"] = "pause"
+    unit: Literal["A", "W"] = "A"
+
+
+class Enable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A switch besides the limit: the value that lets the connector charge, and the one that stops it."""
+
+    point: str
+    on: int = 1
+    off: int = 0
+
+
+class PhaseSwitching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the connector goes from three phases to one and back.
+
+    Attributes
+    ----------
+    point, one, three
+        Where the number is written, and the values for one and three phases.
+    sequenced_by : str
+        "device": it stops the current, waits, switches and resumes by itself; "manager": all that is ours.
+    first : dict
+        Values to write before, by point (e.g. who may switch).
+    trigger : dict
+        Values to write after, by point (e.g. carry it out).
+    confirm : str or None
+        Point that tells the actual number; by default `point` itself where readable.
+    confirm_one, confirm_three : int or None
+        Its values, where they differ from `one` and `three`.
+    available_if : dict
+        Values that points must have, or the device cannot switch.
+    hold_off : Seconds
+        Least time between two switches.
+    """
+
+    point: str
+    one: int
+    three: int
+    sequenced_by: Literal["device", "manager"]
+    first: dict[str, int] = {}
+    trigger: dict[str, int] = {}
+    confirm: str | None = None
+    confirm_one: int | None = None
+    confirm_three: int | None = None
+    available_if: dict[str, list[int]] = {}
+    hold_off: Seconds = 300.0
+
+
+class Watchdog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the device notices that its manager is gone, and what it does then.
+
+    Attributes
+    ----------
+    feed : str
+        "traffic": any valid request feeds it; "write": `value` to `point`; "limit": writing the limit again.
+    timeout : Seconds
+        After this long without food it falls back. Written to `timeout_point` where there is one.
+    point, value
+        What to write for ``feed: write``.
+    period : Seconds or None
+        How often to feed; by default a quarter of the timeout.
+    timeout_point : str or None
+        Where the timeout is set.
+    fallback_point : str or None
+        Where the current is set that holds after the timeout.
+    expires_to : str
+        What the device does when nobody feeds it, in words.
+    """
+
+    feed: Literal["traffic", "write", "limit"]
+    timeout: Seconds
+    expires_to: str
+    point: str | None = None
+    value: int = 1
+    period: Seconds | None = None
+    timeout_point: str | None = None
+    fallback_point: str | None = None
+
+    @property
+    def feed_every_s(self) -> float:
+        """Seconds between two feeds."""
+        return self.period if self.period is not None else self.timeout / 4
+
+
+class ConnectorProfile(Profile, frozen=True, kw_only=True):
+    """A charger's connector: capabilities and actions.
+
+    Attributes
+    ----------
+    phases : int
+        Phases it can charge on.
+    min_phases : int
+        Fewest phases it can be switched to.
+    status : dict
+        Per IEC 61851 state the values that points must have for it, e.g. ``C: {status: [6, 7]}``. States are
+        tried in the order of the file, the first that fits holds; ``A: {}`` always fits. What fits none is a
+        fault.
+    current_limit, enable, phase_switching, watchdog
+        How it is controlled; see there.
+    setup : dict
+        Values written once after each connect, by point (e.g. no standby, which would break the connection).
+    blocks : Blocks or None
+        Where a device with several connectors has the registers of each.
+    """
+
+    phases: Literal[1, 3] = 3
+    min_phases: Literal[1, 3] | None = None
+    status: dict[State, dict[str, list[int | str]]]
+    current_limit: CurrentLimit
+    enable: Enable | None = None
+    phase_switching: PhaseSwitching | None = None
+    watchdog: Watchdog | None = None
+    setup: dict[str, int] = {}
+    blocks: Blocks | None = None
+
+    def problems(self) -> Iterator[tuple[Key, str]]:
+        """Yield what is wrong with the profile, as key and reason."""
+        yield from self.point_problems()
+        for key, name in self._references():
+            if name not in self.points:
+                yield key, f"no point '{name}' in this profile, known: {', '.join(self.points)}"
+        if self.current_limit.zero == "ignored" and self.enable is None:
+            yield (
+                ("current_limit", "zero"),
+                "a device that ignores 0 needs 'enable', or it could never be paused",
+            )
+        if self.watchdog is not None and self.watchdog.feed == "write" and self.watchdog.point is None:
+            yield ("watchdog", "point"), "missing; 'feed: write' needs it"
+
+    def _references(self) -> Iterator[tuple[Key, str]]:
+        """Yield every mention of a point outside ``points``."""
+        for state, conditions in self.status.items():
+            yield from ((("status", state, name), name) for name in conditions)
+        yield from ((("current_limit", "points"), name) for name in self.current_limit.points)
+        yield from ((("setup", name), name) for name in self.setup)
+        for section, keys in (
+            ("enable", ("point",)),
+            ("phase_switching", ("point", "confirm")),
+            ("watchdog", ("point", "timeout_point", "fallback_point")),
+        ):
+            part = getattr(self, section)
+            names = (getattr(part, key) for key in keys) if part is not None else ()
+            yield from (
+                ((section, key), name) for key, name in zip(keys, names, strict=False) if name is not None
+            )
+        if self.phase_switching is not None:
+            for key in ("first", "trigger", "available_if"):
+                yield from (
+                    (("phase_switching", key, name), name) for name in getattr(self.phase_switching, key)
+                )
+
+    def limit_for(self, current_A: float) -> float:
+        """Largest limit that the device accepts and that is not above `current_A`; 0 below its minimum."""
+        limit = self.current_limit
+        if current_A < limit.minimum - 1e-9:
+            return 0.0
+        steps = math.floor(min(current_A, limit.maximum) / limit.step + 1e-9)
+        return steps * limit.step if steps * limit.step >= limit.minimum - 1e-9 else 0.0
+
+    def state_of(self, values: dict[str, Value]) -> State | None:
+        """IEC 61851 state that the values of the status points mean; None if no rule fits."""
+        for state, conditions in self.status.items():
+            if all(values.get(name) in allowed for name, allowed in conditions.items()):
+                return state
+        return None
+
+    @property
+    def status_points(self) -> tuple[str, ...]:
+        """Points that the state is derived from."""
+        return tuple(dict.fromkeys(name for conditions in self.status.values() for name in conditions))
+
+
+P = TypeVar("P", MeterProfile, ConnectorProfile)
+
+
+@functools.cache
+def meter_profile(name: str) -> MeterProfile:
+    """Read the profile of a meter by its name (``eastron_sdm630``) or by the path of a YAML file."""
+    return _load("meters", name, MeterProfile)
+
+
+@functools.cache
+def connector_profile(name: str) -> ConnectorProfile:
+    """Read the profile of a charger's connector by its name or by the path of a YAML file."""
+    return _load("connectors", name, ConnectorProfile)
+
+
+def profile_names(kind: Literal["meters", "connectors", "relays"]) -> list[str]:
+    """Names of the profiles that come with the project."""
+    return sorted(path.stem for path in (DIRECTORY / kind).glob("*.yaml"))
+
+
+def _load(kind: Literal["meters", "connectors", "relays"], name: str, structure: type[P]) -> P:
+    path = Path(name) if name.endswith(".yaml") else DIRECTORY / kind / f"{name}.yaml"
+    if not path.exists():
+        raise FileError([f"no profile '{name}', known: {', '.join(profile_names(kind))}"])
+    file = YamlFile(path, structure)
+    points = {key: _with_defaults(point, file.value.defaults) for key, point in file.value.points.items()}
+    profile = msgspec.structs.replace(file.value, points=points)
+    for key, reason in profile.problems():
+        file.problem(key, reason)
+    file.check()
+    return profile
+
+
+def _with_defaults(point: Point, defaults: Defaults) -> Point:
+    table = point.table or defaults.table
+    bits = table in ("coil", "discrete")
+    return msgspec.structs.replace(
+        point,
+        table=table,
+        type=point.type or ("bool" if bits else defaults.type),
+        word_order=point.word_order or defaults.word_order,
+        invalid=defaults.invalid if point.invalid is None else point.invalid,
+    )

@@ -1,0 +1,136 @@
+"""A simulated device: its registers are generated from the profile that the bridge reads it with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bsp.profile import Profile
+from bsp.registers import Point, Table, Value, decode, encode, missing
+
+ILLEGAL_ADDRESS, ILLEGAL_VALUE = 2, 3
+
+
+class DeviceRefusesError(Exception):
+    """The device answers with an exception reply."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exception {code}")
+        self.code = code
+
+
+@dataclass
+class Faults:
+    """What is wrong with a device at the moment; set from any thread.
+
+    Attributes
+    ----------
+    silent : bool
+        It receives, and never answers.
+    delay_s : float
+        It answers late.
+    exception : int or None
+        It answers every request with this exception code.
+    corrupt : bool
+        A bit of each answer is wrong, so that its checksum does not fit.
+    noise : bytes
+        What is heard on the line before each answer.
+    """
+
+    silent: bool = False
+    delay_s: float = 0.0
+    exception: int | None = None
+    corrupt: bool = False
+    noise: bytes = b""
+
+
+class RegisterDevice:
+    """A device with the register map of a profile.
+
+    Subclasses give the present `values` and react to what is `written`. Addresses outside of the map are
+    refused, or read 0 where the profile says that reads may span gaps; too long reads are refused, too.
+
+    Attributes
+    ----------
+    faults : Faults
+        What is wrong with it.
+    requests : int
+        Requests it has received.
+
+    Parameters
+    ----------
+    profile : Profile
+        Its register map.
+    base : int
+        Added to its addresses, as for the second connector of a charger.
+    """
+
+    def __init__(self, profile: Profile, *, base: int = 0) -> None:
+        self.profile = profile
+        self.faults = Faults()
+        self.requests = 0
+        self._addresses = {
+            name: point.address + (0 if point.absolute else base) for name, point in profile.points.items()
+        }
+
+    def values(self) -> Mapping[str, Value]:
+        """Give the present value of each point; what is absent reads as missing."""
+        raise NotImplementedError
+
+    def written(self, name: str, value: Value) -> None:  # noqa: ARG002 (for subclasses)
+        """React to a point that was written; by default none can be."""
+        raise DeviceRefusesError(ILLEGAL_ADDRESS)
+
+    def tick(self) -> None:
+        """Let time pass; called often."""
+
+    def read(self, table: Table, address: int, count: int) -> list[int]:
+        """Answer a read.
+
+        Raises
+        ------
+        DeviceRefusesError
+            The device has not all of these addresses, or cannot read as many at once.
+        """
+        if count > self.profile.max_registers_per_read and table in ("holding", "input"):
+            raise DeviceRefusesError(ILLEGAL_VALUE)
+        known = self._registers(table, address, count)
+        if not known or (len(known) < count and self.profile.max_gap == 0):
+            raise DeviceRefusesError(ILLEGAL_ADDRESS)
+        return [known.get(address + offset, 0) for offset in range(count)]
+
+    def write(self, table: Table, address: int, values: list[int]) -> None:
+        """Take a write of one point or of several in a row.
+
+        Raises
+        ------
+        DeviceRefusesError
+            No point begins there or ends with the last value.
+        """
+        while values:
+            name, point = self._point_at(table, address, len(values))
+            self.written(name, decode(point, values[: point.count]))
+            address, values = address + point.count, values[point.count :]
+
+    def _point_at(self, table: Table, address: int, count: int) -> tuple[str, Point]:
+        for name, point in self.profile.points.items():
+            if point.table == table and self._addresses[name] == address and point.count <= count:
+                return name, point
+        raise DeviceRefusesError(ILLEGAL_ADDRESS)
+
+    def _registers(self, table: Table, address: int, count: int) -> dict[int, int]:
+        values = self.values()
+        known: dict[int, int] = {}
+        for name, point in self.profile.points.items():
+            start = self._addresses[name]
+            inside = start < address + count and address < start + point.count
+            if point.table != table or not point.readable or not inside:
+                continue
+            for offset, word in enumerate(self._encode(point, name, values)):
+                known[start + offset] = known.get(start + offset, 0) | word  # bit fields share a register
+        return {at: word for at, word in known.items() if address <= at < address + count}
+
+    def _encode(self, point: Point, name: str, values: Mapping[str, Value]) -> list[int]:
+        value = values.get(name)
+        if value is None:
+            return missing(point) or [0] * point.count
+        exponent = values.get(point.scale_factor) if point.scale_factor is not None else 0
+        return encode(point, value, exponent if isinstance(exponent, int) else 0)
