@@ -80,6 +80,11 @@ class Row:
     def load(self, currents: Sequence[float]) -> float:
         return sum(factor * currents[i] for i, factor in self.coefficients.items())
 
+    def only(self, members: Sequence[int]) -> Row:
+        """The same constraint over some of the EVSEs, numbered anew; the others have nothing."""
+        kept = {k: self.coefficients[i] for k, i in enumerate(members) if i in self.coefficients}
+        return Row(self.name, self.capacity, kept)
+
 
 @dataclass(frozen=True)
 class Limit:

@@ -267,7 +267,7 @@ def test_finds_a_result_of_the_wrong_shape(case: str) -> None:
 
 
 def test_the_linear_program_agrees_with_a_sum_done_by_hand() -> None:
-    """Of 30 A, b is held at 4 A by its own fuse, c keeps its minimum of 12 A, a and d share 14 A as 2 to 1."""
+    """Of 30 A, b is held at 4 A by its fuse, c keeps its minimum of 12 A, a and d share the rest 2 to 1."""
     request = node(
         "grid",
         [
