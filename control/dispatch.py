@@ -129,13 +129,12 @@ class Dispatcher:
             self._staff(now)
 
     def in_force(self, uuid: str) -> JsonObject | None:
-        """Highest ``LimitsRes`` that the EVSE may still go by, given which calls it answered; None if none."""
+        """Highest ``LimitsRes`` that the EVSE may still go by, as far as its answers tell; None if none."""
         now = self._clock()
         with self._changed:
             lane = self._lanes.get(uuid)
-            possible = (
-                [a.limits["limits_root_side"] for a in lane.attempts if a.is_in_force(now)] if lane else []
-            )
+            attempts = lane.attempts if lane else []
+            possible = [a.limits["limits_root_side"] for a in attempts if a.is_in_force(now)]
         return max(possible, key=_magnitude, default=None)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
@@ -155,23 +154,19 @@ class Dispatcher:
         last = lane.attempts[-1]
         if not last.answered:
             # Under way: only news may overtake it. Failed: again.
-            return (
-                lane.call_since is None or self._is_news(limit, last.limits) or self._is_given_up(lane, now)
-            )
+            is_under_way = lane.call_since is not None and not self._is_given_up(lane, now)
+            return not is_under_way or self._is_news(limit, last.limits)
         return now - last.sent_at >= last.limits["valid_for"] / 3 or self._is_news(limit, last.limits)
 
     def _is_news(self, limit: JsonObject, last: JsonObject) -> bool:
         new, old = limit["limits_root_side"], last["limits_root_side"]
-        if new.keys() != old.keys():
+        if _value(new, "ac_max_phase_count") != _value(old, "ac_max_phase_count"):
             return True
-        phases = "ac_max_phase_count"
-        return (
-            _value(new, phases) != _value(old, phases)
-            or _has_changed(
-                _value(new, "ac_max_current_A"), _value(old, "ac_max_current_A"), self._deadband.current_A
-            )
-            or _has_changed(
-                _value(new, "total_power_W"), _value(old, "total_power_W"), self._deadband.power_W
+        return any(
+            _has_changed(_value(new, name), _value(old, name), deadband)
+            for name, deadband in (
+                ("ac_max_current_A", self._deadband.current_A),
+                ("total_power_W", self._deadband.power_W),
             )
         )
 
@@ -208,10 +203,8 @@ class Dispatcher:
             threading.Thread(target=self._work, name="dispatch", daemon=True).start()
 
     def _room(self, now: float) -> int:
-        hanging = sum(
-            lane.call_since is not None and now - lane.call_since > HANGING_AFTER_S
-            for lane in self._lanes.values()
-        )
+        calls = [lane.call_since for lane in self._lanes.values() if lane.call_since is not None]
+        hanging = sum(now - since > HANGING_AFTER_S for since in calls)
         return min(CONCURRENT_CALLS + hanging, MAX_WORKERS) - self._workers
 
     def _work(self) -> None:

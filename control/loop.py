@@ -8,7 +8,7 @@ from control.clock import Clock, Instant
 Step = Callable[[Instant], None]
 
 SHORTEST_GAP_S = 0.02
-"""Between two steps: what comes in so short a time, like the first requests of many EVSEs, is taken together."""
+"""Least time between two steps: what comes meanwhile, like many EVSEs' first requests, is taken together."""
 
 
 class ControlLoop:

@@ -30,6 +30,7 @@ class Manager:
 
     def __init__(
         self,
+        *,
         own: OwnNode,
         engine: EnergyManager,
         inbox: Inbox,
@@ -37,7 +38,6 @@ class Manager:
         dispatcher: Dispatcher,
         external: Callable[[Instant], ExternalLimits],
         notices: Notices,
-        *,
         is_above_trunk: bool,
     ) -> None:
         self._own = own

@@ -26,6 +26,7 @@ class Node:
 
     def __init__(
         self,
+        *,
         own: OwnNode,
         inbox: Inbox,
         branches: BranchKeeper,
@@ -63,7 +64,7 @@ class Node:
         )
 
     def enforce(self, limits: JsonObject) -> None:
-        """Pass a limit on to the one child whose branch holds its EVSE; a limit for this node needs no passing."""
+        """Pass a limit on to the one child whose branch holds its EVSE; one for this node ends here."""
         uuid = limits["uuid"]
         if send := self._routes.get(uuid):
             self._dispatcher.forward(limits, send)

@@ -44,13 +44,12 @@ class Notices:
             self._log.info(message)
 
     def keep_only(self, prefix: str, active: dict[str, str], ended: str) -> None:
-        """Replace all conditions whose keys begin with ``prefix`` by ``active`` (key without prefix to message)."""
+        """Replace the conditions below ``prefix`` by ``active``: rest of the key to message."""
         with self._lock:
-            over = [
-                key for key in self._active if key.startswith(prefix) and key[len(prefix) :] not in active
-            ]
-        for key in over:
-            self.clear(key, f"{key[len(prefix) :]}: {ended}")
+            known = [key.removeprefix(prefix) for key in self._active if key.startswith(prefix)]
+        for name in known:
+            if name not in active:
+                self.clear(prefix + name, f"{name}: {ended}")
         for key, message in active.items():
             self.raise_(prefix + key, message)
 

@@ -82,7 +82,7 @@ class _Track:
         self.entries = [by_start[start] for start in self.starts]
 
     def at(self, moment: datetime) -> JsonObject | None:
-        """The entry in force at that moment."""
+        """Return the entry in force at that moment."""
         index = bisect_right(self.starts, moment)
         return self.entries[index - 1] if index else None
 

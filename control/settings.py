@@ -43,7 +43,7 @@ class Settings:
 
     @classmethod
     def from_config(cls, module_id: str, config: Mapping[str, Any]) -> "Settings":
-        """Read the module's config as EVerest hands it over; keys that are missing have the manifest's default.
+        """Read the module's config as EVerest hands it over; what is missing has the manifest's default.
 
         Raises
         ------
@@ -64,9 +64,7 @@ class Settings:
             debug=config.get("debug", False),
         )
         if settings.update_interval_s < 1:
-            raise SettingsError(
-                f"{module_id}: update_interval is {config['update_interval']}: set it to 1 or more"
-            )
+            raise SettingsError(f"{module_id}: update_interval must be at least 1 second")
         return settings
 
 
@@ -100,9 +98,7 @@ def check(settings: Settings, wiring: Wiring) -> None:
 def _problems(settings: Settings, wiring: Wiring) -> list[str]:
     problems = []
     if settings.role is Role.NODE and wiring.trunks:
-        problems.append(
-            "role node has no use for energy_trunk: connect energy_consumer, or set role: manager"
-        )
+        problems.append("role node has no energy_trunk: connect energy_consumer, or set role: manager")
     elif wiring.trunks and wiring.has_children:
         problems.append(
             "energy_trunk is connected and so are children (energy_consumer, connectors of the site file): "

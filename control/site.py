@@ -94,17 +94,22 @@ class EnergySite:
         self._role: Manager | Node
         if settings.role is Role.NODE:
             self._role = Node(
-                self._own, self._inbox, branches, self._dispatcher, self._external, self._publish_request
+                own=self._own,
+                inbox=self._inbox,
+                branches=branches,
+                dispatcher=self._dispatcher,
+                external=self._external,
+                publish=self._publish_request,
             )
         else:
             self._role = Manager(
-                self._own,
-                engine,
-                self._inbox,
-                branches,
-                self._dispatcher,
-                self._external,
-                self._notices,
+                own=self._own,
+                engine=engine,
+                inbox=self._inbox,
+                branches=branches,
+                dispatcher=self._dispatcher,
+                external=self._external,
+                notices=self._notices,
                 is_above_trunk=outside.has_trunk,
             )
         self._loop = ControlLoop(self._step, settings.update_interval_s, clock, self._on_failure)
@@ -166,9 +171,7 @@ class EnergySite:
         elif isinstance(self._role, Node):
             self._role.enforce(limits)
         else:
-            self._log.warning(
-                "enforce_limits is ignored: set role: node for an instance below another manager"
-            )
+            self._log.warning("enforce_limits is ignored: below another manager this needs role: node")
 
     def _step(self, now: Instant) -> None:
         self._role.step(now)

@@ -179,11 +179,10 @@ def is_urgent(request: JsonObject, before: JsonObject | None) -> bool:
 
 
 def _is_urgent(node: JsonObject, before: JsonObject | None) -> bool:
-    if node.get("priority_request") and (
-        before is None or _without_children(node) != _without_children(before)
-    ):
-        return True
-    return before is not None and _lowered(node, before)
+    if before is None:
+        return bool(node.get("priority_request"))
+    is_new = _without_children(node) != _without_children(before)
+    return (is_new and bool(node.get("priority_request"))) or _lowered(node, before)
 
 
 def _without_children(node: JsonObject) -> JsonObject:
