@@ -1,0 +1,106 @@
+"""Children come and go; the share of one that went is free only when its EVSEs no longer draw."""
+
+from typing import Any
+
+import pytest
+
+from control.branches import Branches, BranchKeeper
+from control.inbox import Inbox, InputError
+from control.notices import Notices
+from energy_management.measurement import Reading
+from tests.control.sample import RecordingLog, VirtualClock, ampere_limits, evse, node
+
+
+class Fixture:
+    """A keeper of two children with a timeout of 10 s."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.log = RecordingLog()
+        self.in_force: dict[str, dict[str, Any]] = {}
+        self.inbox = Inbox(self.clock, lambda: None)
+        self.keeper = BranchKeeper(
+            self.inbox,
+            {"left": lambda _: "left", "right": lambda _: "right"},
+            self.in_force.get,
+            10.0,
+            Notices(self.log),
+        )
+
+    def gather(self) -> Branches:
+        return self.keeper.gather(self.inbox.snapshot().children, self.clock())
+
+
+@pytest.fixture
+def site() -> Fixture:
+    return Fixture()
+
+
+def test_each_evse_is_reached_through_the_child_that_has_it(site: Fixture) -> None:
+    site.inbox.request("left", node("sub", [evse("a"), evse("b")]))
+    site.inbox.request("right", evse("c"))
+    routes = site.gather().routes
+    assert {uuid: send({}) for uuid, send in routes.items()} == {"a": "left", "b": "left", "c": "right"}
+
+
+def test_a_silent_child_keeps_what_it_may_draw_then_is_gone_then_comes_back(site: Fixture) -> None:
+    site.in_force["a"] = ampere_limits(16, "x")
+    site.inbox.request("left", evse("a", 32))
+    site.clock.advance(10)
+    assert site.gather().routes.keys() == {"a"}
+
+    site.clock.advance(1)
+    silent = site.gather()
+    assert not silent.routes, "no more limits for a child that may be dead"
+    root = silent.requests["left"]["schedule_import"][0]["limits_to_root"]
+    assert root["ac_max_current_A"]["value"] == root["ac_min_current_A"]["value"] == 16
+
+    site.in_force.clear()
+    assert not site.gather().requests
+    assert not site.inbox.snapshot().children
+
+    site.inbox.request("left", evse("a", 32))
+    assert site.gather().routes.keys() == {"a"}
+    assert site.log.lines == [
+        ("warning", "left: nothing heard for 10 s, gets no more limits"),
+        ("info", "left: publishes again"),
+    ]
+
+
+def test_one_uuid_is_not_counted_twice(site: Fixture) -> None:
+    site.inbox.request("left", evse("a"))
+    site.inbox.request("right", node("sub", [evse("a"), evse("b")]))
+    branches = site.gather()
+    assert branches.requests.keys() == {"left"}
+    assert site.log.at("warning") == ["right: left out, another child has the same uuid: a"]
+
+
+def test_a_request_without_uuid_is_refused(site: Fixture) -> None:
+    with pytest.raises(InputError, match="left: energy_flow_request without a uuid"):
+        site.inbox.request("left", {"node_type": "Evse"})
+
+
+def test_a_measurement_that_is_only_repeated_grows_old(site: Fixture) -> None:
+    measured = {"timestamp": "2026-11-22T09:00:00Z", "energy_Wh_import": {"total": 1}, "current_A": {"L1": 9}}
+    for _ in range(3):
+        site.inbox.request("left", {**evse("a"), "energy_usage_root": measured})
+        site.clock.advance(1)
+    assert site.inbox.snapshot().measured["a"].taken_at == site.clock().monotonic_s - 3
+    site.inbox.request("left", {**evse("a"), "energy_usage_root": {**measured, "current_A": {"L1": 8}}})
+    assert site.inbox.snapshot().measured["a"].taken_at == site.clock().monotonic_s
+
+
+def test_an_overload_and_a_priority_request_wake_the_loop() -> None:
+    woken: list[str] = []
+    inbox = Inbox(VirtualClock(), lambda: woken.append("now"), fuse_limit_A=35)
+    inbox.request("left", evse("a"))
+    inbox.grid(reading(34), None)
+    assert not woken
+    inbox.request("left", evse("a", priority=True))
+    assert len(woken) == 1
+    inbox.grid(reading(36), None)
+    assert len(woken) == 2
+
+
+def reading(amperes: float) -> Reading:
+    return Reading(taken_at=0.0, current_A=(1.0, amperes, float("nan")))
