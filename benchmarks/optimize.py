@@ -1,0 +1,221 @@
+"""How long one `optimize` takes, from the request dict to the result dicts, and what it costs at least.
+
+Beside each figure stand the CPU time of EVerest's C++ optimizer for the same request, our target, and the
+floor: a bare loop that reads every limit of the request, and one that builds the result dicts. Only what is
+above the floor is the algorithm's.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.requests import START, Json, flat, levels, scattered
+from energy_management import EnergyManager, ManagerConfig
+
+REPEATS = 7
+BUDGET_S = 2.0  # no more repeats of one measurement after that
+MEMORY_TARGET_MiB = 100.0
+GROWTH_TARGET = 2.3
+REPEATED_TARGET = 0.25
+
+
+@dataclass(frozen=True)
+class Size:
+    """One line of the table: the request, and what is known and wanted of it."""
+
+    evses: int
+    slots: int
+    cpp_coarse: str  # slice 0.5 A
+    cpp_fine: str  # slice 0.1 A
+    target_ms: float
+    scattered: bool = False
+
+    @property
+    def name(self) -> str:
+        """How the table names it."""
+        return f"{self.evses} x {self.slots}" + (", all timestamps different" if self.scattered else "")
+
+
+# The C++ figures are CPU times of EVerest's EnergyManager on two cores of the class this was developed on.
+SIZES = [
+    Size(1, 1, "0.03 to 0.05 ms", "0.12 to 0.17 ms", 0.25),
+    Size(10, 1, "0.25 to 0.38 ms", "1.1 to 1.6 ms", 0.5),
+    Size(100, 1, "2.6 to 3.9 ms", "11 to 16 ms", 2),
+    Size(1000, 1, "37 to 43 ms", "170 to 270 ms", 14),
+    Size(10, 24, "13 to 16 ms", "72 to 90 ms", 2.5),
+    Size(100, 24, "145 to 196 ms", "0.8 to 1.1 s", 18),
+    Size(1000, 24, "1.8 to 2.6 s", "8.3 to 11.8 s", 180),
+    Size(20, 48, "52 s", "-", 250, scattered=True),
+]
+DOUBLINGS = [((100, 24), (200, 24)), ((500, 24), (1000, 24)), ((100, 12), (100, 24)), ((1000, 1), (2000, 1))]
+LARGEST = (1000, 24)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Best times in ms; `results` is the number of slots of all results together."""
+
+    name: str
+    flat_ms: float
+    levels_ms: float | None
+    read_ms: float
+    build_ms: float
+    target_ms: float
+    results: int
+
+
+def best_ms(action: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Take the best time of several calls."""
+    best, begun = float("inf"), time.perf_counter()
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        end = time.perf_counter()
+        best = min(best, end - start)
+        if end - begun > BUDGET_S:
+            break
+    return best * 1e3
+
+
+def optimize_ms(request: Json, slots: int) -> float:
+    """Time a full run: nothing is kept from the run before."""
+    config = ManagerConfig.from_dict({"schedule_total_duration": slots})
+    return best_ms(lambda: EnergyManager(config).optimize(request, START))
+
+
+def read_every_limit(request: Json) -> int:
+    """Look at every limit of a request, and do nothing with it: the first floor."""
+    seen = 0
+    pending = [request]
+    while pending:
+        node = pending.pop()
+        pending.extend(node["children"])
+        for schedule in (node["schedule_import"], node["schedule_export"]):
+            for entry in schedule:
+                _ = entry["timestamp"]
+                for side in (entry["limits_to_root"], entry["limits_to_leaves"]):
+                    for limit in side.values():
+                        seen += limit["value"] is not None if isinstance(limit, dict) else 1
+    return seen
+
+
+def build_results(result: Sequence[Json]) -> list[Json]:
+    """Build result dicts of this size from values that are there already: the second floor."""
+    timestamps = [slot["timestamp"] for slot in result[0]["schedule"]]
+    built = []
+    for entry in result:
+        schedule = [
+            {
+                "timestamp": timestamp,
+                "limits_to_root": {
+                    "ac_max_current_A": {"value": 16.0, "source": "grid/fuse"},
+                    "ac_max_phase_count": {"value": 3, "source": "grid/phases"},
+                },
+            }
+            for timestamp in timestamps
+        ]
+        root_side = schedule[0]["limits_to_root"]
+        built.append(
+            {"uuid": entry["uuid"], "valid_for": 10, "limits_root_side": root_side, "schedule": schedule}
+        )
+    return built
+
+
+def measure(size: Size) -> Timing:
+    """Take all figures of one line."""
+    request = (scattered if size.scattered else flat)(size.evses, size.slots)
+    config = ManagerConfig.from_dict({"schedule_total_duration": size.slots})
+    result = EnergyManager(config).optimize(request, START)
+    return Timing(
+        name=size.name,
+        flat_ms=optimize_ms(request, size.slots),
+        levels_ms=None if size.scattered else optimize_ms(levels(size.evses, size.slots), size.slots),
+        read_ms=best_ms(lambda: read_every_limit(request)),
+        build_ms=best_ms(lambda: build_results(result)),
+        target_ms=size.target_ms,
+        results=sum(len(entry["schedule"]) for entry in result),
+    )
+
+
+def growth(small: tuple[int, int], large: tuple[int, int]) -> float:
+    """Find how much longer twice as much takes."""
+    return optimize_ms(flat(*large), large[1]) / optimize_ms(flat(*small), small[1])
+
+
+def peak_memory_MiB(evses: int, slots: int) -> float:
+    """Find the most that one run holds at a time, its results included, the request not."""
+    request = levels(evses, slots)
+    manager = EnergyManager(ManagerConfig.from_dict({"schedule_total_duration": slots}))
+    tracemalloc.start()
+    manager.optimize(request, START)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
+
+
+def repeated_fraction(evses: int, slots: int) -> float:
+    """Compare a request that equals the last one, a second later, with a full run."""
+    first, equal = levels(evses, slots), levels(evses, slots)
+    manager = EnergyManager(ManagerConfig.from_dict({"schedule_total_duration": slots}))
+    manager.optimize(first, START)
+    seconds = iter(range(1, REPEATS + 1))
+    again_ms = best_ms(lambda: manager.optimize(equal, START + timedelta(seconds=next(seconds))))
+    return again_ms / optimize_ms(first, slots)
+
+
+def run(
+    sizes: Sequence[Size] = SIZES,
+    doublings: Sequence[tuple[tuple[int, int], tuple[int, int]]] = DOUBLINGS,
+    largest: tuple[int, int] = LARGEST,
+) -> Json:
+    """Take all measurements, as an object for JSON."""
+    return {
+        "timings": [asdict(measure(size)) for size in sizes],
+        "growth": {f"{a} x {b} to {c} x {d}": growth((a, b), (c, d)) for (a, b), (c, d) in doublings},
+        "peak_memory_MiB": peak_memory_MiB(*largest),
+        "repeated_fraction": repeated_fraction(*largest),
+    }
+
+
+def show(found: Mapping[str, Any], console: Console, sizes: Sequence[Size] = SIZES) -> None:
+    """Print what `run` found."""
+    table = Table(title="optimize: request dict to result dicts, best times")
+    for heading in (
+        "EVSEs x slots",
+        "C++, 0.5 A",
+        "C++, 0.1 A",
+        "flat",
+        "3 levels",
+        "target",
+        "read",
+        "build",
+    ):
+        table.add_column(heading, justify="left" if heading.startswith("EVSEs") else "right")
+    for size, timing in zip(sizes, found["timings"], strict=True):
+        shown = [timing["flat_ms"], timing["levels_ms"]]
+        colours = ["red" if ms is not None and ms > size.target_ms else "green" for ms in shown]
+        ours = [
+            f"[{colour}]{_ms(ms)}[/]" if ms is not None else ""
+            for ms, colour in zip(shown, colours, strict=True)
+        ]
+        floors = [_ms(timing["read_ms"]), _ms(timing["build_ms"])]
+        table.add_row(size.name, size.cpp_coarse, size.cpp_fine, *ours, f"{size.target_ms:g} ms", *floors)
+    console.print(table)
+    for name, factor in found["growth"].items():
+        console.print(f"{name}: {factor:.2f} times as long (at most {GROWTH_TARGET})")
+    console.print(f"peak memory: {found['peak_memory_MiB']:.0f} MiB (at most {MEMORY_TARGET_MiB:.0f})")
+    console.print(
+        f"equal request: {found['repeated_fraction']:.0%} of a full run (at most {REPEATED_TARGET:.0%})"
+    )
+
+
+def _ms(value: float) -> str:
+    return f"{value:.2f} ms" if value < 10 else f"{value:.0f} ms"
