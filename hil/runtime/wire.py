@@ -73,7 +73,7 @@ def decode(payload: bytes) -> tuple[str, Json]:
     """
     try:
         message = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"no JSON: {error}") from error
     if not isinstance(message, dict) or not isinstance(message.get("msg_type"), str) or "data" not in message:
         raise ProtocolError("no envelope: expected an object with 'msg_type' and 'data'")

@@ -20,14 +20,14 @@ _SENT_TIMEOUT_s = 1.0
 
 ERROR_TYPE = "__everest__error_type"
 ERROR_MESSAGE = "__everest__error_msg"
-ERROR_TYPES = {
+ERROR_TYPES = (
     "MessageParsingError",
     "SchemaValidationError",
     "HandlerException",
     "CmdTimeout",
     "Shutdown",
     "NotReady",
-}
+)
 
 CommandHandler = Callable[[Any], Any]
 
@@ -42,6 +42,7 @@ class Caller:
         self._module_id = module_id
         self._waiting: dict[str, tuple[str, Future[Json]]] = {}
         """What is called and who waits, of each call under way."""
+        self._shut_down = False
         # One subscription for the answers of all commands of all modules to this one.
         link.subscribe(topics.response("+", "+", "+", module_id))
 
@@ -57,6 +58,8 @@ class Caller:
         call_id = str(uuid.uuid4())
         result: Future[Json] = Future()
         self._waiting[call_id] = (name, result)
+        if self._shut_down:
+            self.shut_down()
         try:
             self._link.publish(
                 self._topics.command(module_id, implementation_id, command),
@@ -86,6 +89,7 @@ class Caller:
 
     def shut_down(self) -> None:
         """Wake all callers with an error: no result can come any more."""
+        self._shut_down = True
         while self._waiting:
             _, (name, result) = self._waiting.popitem()
             result.set_exception(RuntimeError(f"Shutting down while waiting for result of {name}"))

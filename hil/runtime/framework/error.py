@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -119,22 +120,29 @@ class Error:
         """
         origin = data["origin"]
         return cls(
-            type=data["type"],
-            sub_type=data["sub_type"],
-            message=data["message"],
-            description=data["description"],
-            severity=_member(Severity, data["severity"], Severity.High),
+            type=_text(data, "type"),
+            sub_type=_text(data, "sub_type"),
+            message=_text(data, "message"),
+            description=_text(data, "description"),
+            severity=_member(Severity, _text(data, "severity"), Severity.High),
             origin=ImplementationIdentifier(
-                origin["module_id"], origin["implementation_id"], origin.get("mapping")
+                _text(origin, "module_id"), _text(origin, "implementation_id"), origin.get("mapping")
             ),
-            state=_member(State, data["state"], State.Active),
-            timestamp=data["timestamp"],
-            uuid=UUID(data["uuid"]),
-            vendor_id=data["vendor_id"],
+            state=_member(State, _text(data, "state"), State.Active),
+            timestamp=_text(data, "timestamp"),
+            uuid=UUID(_text(data, "uuid")),
+            vendor_id=_text(data, "vendor_id"),
         )
 
 
 ErrorCallback = Callable[[Error], Any]
+
+
+def _text(data: Json, member: str) -> str:
+    text = data[member]
+    if not isinstance(text, str):
+        raise TypeError(f"{member} is no text: {text!r}")
+    return text
 
 
 def _timestamp(time: datetime) -> str:
@@ -202,14 +210,7 @@ class ErrorFactory:
 
     def create_error(self, *values: Any) -> Error:
         """Make an error from ``type, sub_type, message[, severity][, state]``, or an empty one."""
-        error = Error(
-            origin=ImplementationIdentifier(
-                **{
-                    name: getattr(self._origin, name)
-                    for name in ("module_id", "implementation_id", "mapping")
-                }
-            )
-        )
+        error = Error(origin=deepcopy(self._origin))
         match values:
             case ():
                 pass

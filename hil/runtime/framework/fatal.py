@@ -2,6 +2,8 @@
 
 import os
 import sys
+import traceback
+from collections.abc import Callable
 from typing import NoReturn
 
 from hil.runtime.framework import log
@@ -18,3 +20,11 @@ def end_process(reason: str) -> NoReturn:
     log.critical(reason)
     sys.stdout.flush()
     os._exit(EXIT_STATUS)
+
+
+def run_or_end(what: str, callback: Callable[[], object]) -> None:
+    """Call ``callback``; whatever it raises ends the process: EVerest terminates a module for this, too."""
+    try:
+        callback()
+    except BaseException:  # noqa: BLE001 - ends the process
+        end_process(f"Exception in {what}, the module ends:\n{traceback.format_exc().rstrip()}")

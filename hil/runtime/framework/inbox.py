@@ -1,14 +1,13 @@
 """What arrives by MQTT, and who gets it."""
 
 import threading
-import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
 from hil.runtime import wire
 from hil.runtime.framework import log
-from hil.runtime.framework.fatal import end_process
+from hil.runtime.framework.fatal import run_or_end
 from hil.runtime.framework.pool import TopicPool
 from hil.runtime.wire import Json, ProtocolError
 
@@ -54,9 +53,9 @@ class Mailbox:
 class Inbox:
     """Tells messages apart and runs their handlers in the threads that EVerest promises.
 
-    Variables, commands, errors and configuration changes run in a pool, in order per topic; ``on_ready`` and
-    ``on_shutdown`` in threads of their own. Results of commands and configuration answers only wake the thread
-    that waits, right in the thread that receives. A message that makes no sense is logged and dropped:
+    Variables, commands, errors and configuration changes run in a pool, in order per topic, ``on_ready`` and
+    ``on_shutdown`` in threads of their own. Results of commands and configuration answers only wake whoever
+    waits, right in the thread that receives. A message that makes no sense is logged and dropped:
     EVerest's C++ would end the process, but nobody gains from that.
     """
 
@@ -88,7 +87,7 @@ class Inbox:
         if not payload:
             return  # a retained topic is cleared
         if topic == self._shutdown:
-            self._start_thread("everest-shutdown", self.on_shutdown)
+            self._start_thread("on-shutdown", self.on_shutdown)
             return
         try:
             msg_type, data = wire.decode(bytes(payload))
@@ -110,14 +109,14 @@ class Inbox:
             self.on_result(data)
         elif msg_type == "GlobalReady" and topic == self._ready:
             if data is True:
-                self._start_thread("everest-ready", self.on_ready)
+                self._start_thread("on-ready", self.on_ready)
         elif msg_type in _KNOWN_TYPES:
             log.debug(f"{topic}: {msg_type} dropped, nobody handles it")
         else:
             log.warning(f"{topic}: message dropped, unknown msg_type {msg_type!r}")
 
     def _start_thread(self, name: str, callback: Callable[[], None]) -> None:
-        threading.Thread(target=_run_or_end, args=(name, callback), name=name, daemon=True).start()
+        threading.Thread(target=run_or_end, args=(name, callback), name=name, daemon=True).start()
 
 
 def _run(topic: str, handlers: tuple[Handler, ...], data: Json) -> None:
@@ -125,11 +124,4 @@ def _run(topic: str, handlers: tuple[Handler, ...], data: Json) -> None:
         for handler in handlers:
             handler(data)
 
-    _run_or_end(topic, run_all)
-
-
-def _run_or_end(where: str, callback: Callable[[], None]) -> None:
-    try:
-        callback()
-    except BaseException:  # noqa: BLE001 - a module that raised in a callback ends, as in EVerest
-        end_process(f"Exception in the handler of {where}, the module ends:\n{traceback.format_exc()}")
+    run_or_end(f"the handler of {topic}", run_all)

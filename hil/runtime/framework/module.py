@@ -8,17 +8,11 @@ from typing import Any, overload
 from hil.runtime import wire
 from hil.runtime.framework import definitions, log, settable
 from hil.runtime.framework.commands import Caller, CommandHandler, Provider
-from hil.runtime.framework.error import (
-    Error,
-    ErrorCallback,
-    ErrorFactory,
-    ErrorStateMonitor,
-    ImplementationIdentifier,
-)
-from hil.runtime.framework.errors import ImplementationErrors, RequirementErrors
+from hil.runtime.framework.error import Error, ErrorCallback, ErrorFactory, ErrorStateMonitor
 from hil.runtime.framework.inbox import Inbox
 from hil.runtime.framework.interfaces import Check, Interfaces
 from hil.runtime.framework.link import Link
+from hil.runtime.framework.module_errors import ModuleErrors
 from hil.runtime.framework.session import RuntimeSession, required_variable
 from hil.runtime.framework.setup import Fulfillment, Interface, ModuleInfo, ModuleSetup
 from hil.runtime.wire import Json
@@ -54,9 +48,13 @@ class Module:
         self._topics = wire.Topics(session.broker.prefix)
         self._inbox = Inbox(self._topics, module_id)
         self._link = Link(session.broker, self._inbox.receive)
-        self._client, self._definitions = definitions.fetch(
-            self._link, self._topics, module_id, self._inbox.mailbox
-        )
+        try:
+            self._client, self._definitions = definitions.fetch(
+                self._link, self._topics, module_id, self._inbox.mailbox
+            )
+        except RuntimeError:
+            self._link.close()
+            raise
         self._inbox.start_running()
         self._info = ModuleInfo.of(module_id, self._definitions)
         self._interfaces = Interfaces(self._definitions)
@@ -67,8 +65,13 @@ class Module:
         self._on_shutdown: Callable[[], Any] | None = None
         self._ready_seen = False
         self._shutdown_seen = False
-        self._errors = {impl_id: self._make_errors(impl_id) for impl_id in self._interfaces.provided}
-        self._required_errors = self._subscribe_to_errors()
+        self._errors = ModuleErrors(
+            module_id,
+            self._definitions,
+            self._interfaces,
+            publish=self._publish_error,
+            subscribe=self._subscribe_error,
+        )
         self._inbox.on_result = self._caller.receive
         self._inbox.on_ready = self._handle_ready
         self._inbox.on_shutdown = self._handle_shutdown
@@ -238,38 +241,27 @@ class Module:
 
     def raise_error(self, impl_id: str, error: Error, /) -> None:
         """Raise an error; ignored if it is active already, or not of the interface."""
-        self._errors_of(impl_id).raise_error(error)
+        self._errors.of_implementation(impl_id).raise_error(error)
 
     def clear_error(self, impl_id: str, type: str, sub_type: str = "") -> None:  # noqa: A002 - everestpy's word
         """Clear the error of this type and sub-type; ignored if it is not active."""
-        self._errors_of(impl_id).clear(lambda key: key == (type, sub_type))
+        self._errors.of_implementation(impl_id).clear(lambda key: key == (type, sub_type))
 
     def clear_all_errors_of_impl(self, impl_id: str, type: str | None = None) -> None:  # noqa: A002 - likewise
         """Clear all errors of an implementation, or all of one type."""
-        self._errors_of(impl_id).clear(lambda key: type is None or key[0] == type)
+        self._errors.of_implementation(impl_id).clear(lambda key: type is None or key[0] == type)
 
     def get_error_factory(self, impl_id: str, /) -> ErrorFactory | None:
-        """Return the factory of errors of an implementation, ``None`` if there is no such implementation."""
-        if impl_id not in self._errors:
-            log.error(f"Error factory for {impl_id} not found!")
-            return None
-        mapping = self._definitions.module_config.get("mapping") or {}
-        of_module, of_implementation = mapping.get("module"), mapping.get("implementations", {}).get(impl_id)
-        origin = ImplementationIdentifier(
-            self._id, impl_id, {**(of_module or {}), **(of_implementation or {})} or None
-        )
-        return ErrorFactory(origin, self._interfaces.descriptions_of_errors())
+        """Return what makes errors of an own implementation, ``None`` if there is no such."""
+        return self._errors.factory(impl_id)
 
     def get_error_state_monitor_impl(self, impl_id: str, /) -> ErrorStateMonitor | None:
         """Return what tells the active errors of an own implementation, ``None`` if there is no such."""
-        if impl_id not in self._errors:
-            log.error(f"Error state monitor for {impl_id} not found!")
-            return None
-        return ErrorStateMonitor(self._errors[impl_id].active)
+        return self._errors.monitor(impl_id)
 
     def get_error_state_monitor_req(self, fulfillment: Fulfillment, /) -> ErrorStateMonitor | None:
         """Return what tells the active errors of a fulfilment, ``None`` if the manifest ignores them."""
-        errors = self._required_errors_of(fulfillment)
+        errors = self._errors.of_fulfillment(fulfillment)
         return ErrorStateMonitor(errors.active) if errors else None
 
     def subscribe_error(
@@ -281,52 +273,26 @@ class Module:
         /,
     ) -> None:
         """Call back when an error of this type is raised and cleared; an unknown type is ignored."""
-        if errors := self._required_errors_of(fulfillment):
+        if errors := self._errors.of_fulfillment(fulfillment):
             errors.subscribe(type, callback, clear_callback)
 
     def subscribe_all_errors(
         self, fulfillment: Fulfillment, callback: ErrorCallback, clear_callback: ErrorCallback, /
     ) -> None:
         """Call back when any error of the interface is raised and cleared."""
-        if errors := self._required_errors_of(fulfillment):
+        if errors := self._errors.of_fulfillment(fulfillment):
             errors.subscribe_all(callback, clear_callback)
 
-    def _errors_of(self, impl_id: str) -> ImplementationErrors:
-        try:
-            return self._errors[impl_id]
-        except KeyError:
-            raise RuntimeError(
-                f"{impl_id}: not an implementation of {self._id}, it has {list(self._errors)}"
-            ) from None
+    def _publish_error(self, impl_id: str, msg_type: str, error: Error) -> None:
+        self._link.publish(self._topics.error(self._id, impl_id, error.type), msg_type, error.to_json())
 
-    def _required_errors_of(self, fulfillment: Fulfillment) -> RequirementErrors | None:
-        key = (fulfillment.requirement_id, fulfillment.module_id, fulfillment.implementation_id)
-        errors = self._required_errors.get(key)
-        if errors is None:
-            log.error(f"{fulfillment}: its errors are ignored, as the manifest says")
-        return errors
-
-    def _make_errors(self, impl_id: str) -> ImplementationErrors:
-        def publish(msg_type: str, error: Error) -> None:
-            self._link.publish(self._topics.error(self._id, impl_id, error.type), msg_type, error.to_json())
-
-        return ImplementationErrors(Interface.of(self._interfaces.provided[impl_id]).errors, publish)
-
-    def _subscribe_to_errors(self) -> dict[tuple[str, str, str], RequirementErrors]:
-        requires = self._definitions.manifests[self._info.name].get("requires", {})
-        all_errors = {}
-        for requirement, fulfillments in self.say_hello().connections.items():
-            if requires[requirement].get("ignore", {}).get("errors", False):
-                continue
-            types = Interface.of(self._interfaces.required[requirement]).errors
-            for one in fulfillments:
-                errors = RequirementErrors(types)
-                all_errors[requirement, one.module_id, one.implementation_id] = errors
-                for each in types:
-                    topic = self._topics.error(one.module_id, one.implementation_id, each)
-                    self._handle("RaiseError", topic, partial(errors.receive, each))
-                    self._handle("ClearError", topic, partial(errors.receive, each))
-        return all_errors
+    def _subscribe_error(
+        self, fulfillment: Fulfillment, error_type: str, handler: Callable[[Json], None]
+    ) -> None:
+        topic = self._topics.error(fulfillment.module_id, fulfillment.implementation_id, error_type)
+        # The error's own state tells whether it is raised or cleared, not the message type.
+        self._handle("RaiseError", topic, handler)
+        self._handle("ClearError", topic, handler)
 
     # --- configuration while running ---
 

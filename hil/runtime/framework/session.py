@@ -49,8 +49,8 @@ class RuntimeSession:
     ``RuntimeSession()`` reads the environment: ``EV_MODULE``, ``EV_LOG_CONF_FILE`` (must exist),
     ``EV_MQTT_BROKER_SOCKET_PATH`` or ``EV_MQTT_BROKER_HOST`` and ``EV_MQTT_BROKER_PORT``,
     ``EV_MQTT_EVEREST_PREFIX``; and, beyond everestpy, ``EV_MQTT_PROTOCOL`` (``3.1.1`` or ``5``).
-    ``RuntimeSession(prefix, config_file)`` is everestpy's old form: it takes the broker from the ``settings`` of
-    an EVerest config file.
+    ``RuntimeSession(prefix, config_file)`` is everestpy's old form: it takes the broker from the ``settings``
+    of an EVerest config file.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class RuntimeSession:
     def __init__(self, prefix: str | None = None, config_file: str | None = None) -> None:
         if config_file is not None:
             log.warning(
-                f"RuntimeSession(prefix, {config_file!r}): old form, set EV_MQTT_* and call RuntimeSession()"
+                f"RuntimeSession({prefix!r}, …) is the old form: set EV_MQTT_*, call RuntimeSession()"
             )
             self.broker = _broker_of_config(Path(config_file))
             return

@@ -33,7 +33,7 @@ def set_value(
 def get_value(
     client: ConfigurationClient, module_id: str, parameter: str, implementation_id: str | None
 ) -> dict[str, Any]:
-    """Ask the manager for a value; the answer has ``status``, ``status_info`` and ``value`` (empty if none)."""
+    """Ask the manager for a value; the answer has ``status``, ``status_info`` and ``value``, else empty."""
     request = {"type": "Value", "identifier": _identifier(module_id, parameter, implementation_id)}
     answer = _ask(client, "Get", request)
     return {

@@ -93,7 +93,7 @@ class ModuleInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSetupConfigurations:
-    """Configuration of the module and of each implementation; ``None`` where there is none, as in everestpy."""
+    """Configuration of the module and each implementation; ``None``, as in everestpy, where there is none."""
 
     module: dict[str, Any] | None
     implementations: dict[str, dict[str, Any] | None]
