@@ -25,7 +25,7 @@ def main() -> int:
     trunk, consumers = setup.connections["energy_trunk"], setup.connections["energy_consumer"]
     try:
         site = EnergySite(
-            Settings.from_config(module.info.id, config),
+            Settings.from_config(module.info.id, config, module.info.paths.etc),
             EnergyManager(ManagerConfig.from_dict(config)),
             Outside(
                 children={child_id(child): enforce(module, child) for child in [*trunk, *consumers]},

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 
@@ -27,6 +28,8 @@ class Settings:
         Id of the instance, also the uuid of its node in the energy tree.
     fuse_limit_A : float or None
         Fuse per phase; None when the config gives none.
+    site_file, state_file : Path or None
+        None when the config names none.
     """
 
     module_id: str
@@ -37,13 +40,18 @@ class Settings:
     nominal_voltage_V: float = 230.0
     enhance_external_schedule: bool = False
     child_timeout_s: float = 10.0
-    site_file: str = ""
-    state_file: str = ""
+    site_file: Path | None = None
+    state_file: Path | None = None
     debug: bool = False
 
     @classmethod
-    def from_config(cls, module_id: str, config: Mapping[str, Any]) -> "Settings":
+    def from_config(cls, module_id: str, config: Mapping[str, Any], base: Path = Path()) -> "Settings":
         """Read the module's config as EVerest hands it over; what is missing has the manifest's default.
+
+        Parameters
+        ----------
+        base : Path
+            Where relative paths begin: the etc directory of the installation.
 
         Raises
         ------
@@ -59,8 +67,8 @@ class Settings:
             nominal_voltage_V=config.get("nominal_voltage_V", 230.0),
             enhance_external_schedule=config.get("enhance_external_schedule", False),
             child_timeout_s=config.get("child_timeout_s", 10.0),
-            site_file=config.get("site_file", ""),
-            state_file=config.get("state_file", ""),
+            site_file=_path(config.get("site_file", ""), base),
+            state_file=_path(config.get("state_file", ""), base),
             debug=config.get("debug", False),
         )
         if settings.update_interval_s < 1:
@@ -110,3 +118,7 @@ def _problems(settings: Settings, wiring: Wiring) -> list[str]:
     if settings.fuse_limit_A is None and (wiring.has_children or settings.role is Role.NODE):
         problems.append("no fuse for this node: set fuse_limit_A to its amperes per phase")
     return problems
+
+
+def _path(text: str, base: Path) -> Path | None:
+    return base / text if text else None
