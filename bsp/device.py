@@ -104,7 +104,7 @@ class Device:
                     offset = self._address(name) - part.address
                     registers[name] = values[offset : offset + self._profile.points[name].count]
         if not taken_at and wanted:
-            # Refused as a whole: that device is starting up or is another one; it does not just lack some points.
+            # Refused as a whole: the device starts up or is another one; it does not just lack some points.
             self._blocks.clear()
             self._absent.clear()
             raise RefusedError(ILLEGAL_ADDRESS)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from bsp.registers import Marker, Point, Table, Value, ValueType, WordOrder
-from bsp.yaml_file import Amperes, FileError, Key, Seconds, YamlFile
+from bsp.yaml_file import Amperes, FileError, Key, Seconds, YamlFile, suggest
 
 DIRECTORY = Path(__file__).parent / "profiles"
 
@@ -359,7 +359,8 @@ def profile_names(kind: Literal["meters", "connectors", "relays"]) -> list[str]:
 def _load(kind: Literal["meters", "connectors", "relays"], name: str, structure: type[P]) -> P:
     path = Path(name) if name.endswith(".yaml") else DIRECTORY / kind / f"{name}.yaml"
     if not path.exists():
-        raise FileError([f"no profile '{name}', known: {', '.join(profile_names(kind))}"])
+        known = profile_names(kind)
+        raise FileError([f"no profile '{name}'{suggest(name, known)}, known: {', '.join(known)}"])
     file = YamlFile(path, structure)
     points = {key: _with_defaults(point, file.value.defaults) for key, point in file.value.points.items()}
     profile = msgspec.structs.replace(file.value, points=points)

@@ -84,7 +84,7 @@ class YamlFile(Generic[T]):
     def __init__(self, path: Path, structure: type[T], name: str | None = None) -> None:
         self._name = name or path.name
         self._lines: dict[Key, int] = {}
-        self._problems: dict[str, None] = {}
+        self._problems: dict[str, int] = {}
         root = self._compose(path)
         self._note_lines(root, ())
         value = self._build(root, structure, ())
@@ -96,13 +96,14 @@ class YamlFile(Generic[T]):
         at = key
         while at not in self._lines and at:
             at = at[:-1]
-        where = f"{self._name}:{self._lines.get(at, 1)}"
-        self._problems[f"{where} {'.'.join(key)}: {reason}" if key else f"{where}: {reason}"] = None
+        line = self._lines.get(at, 1)
+        where = f"{self._name}:{line} {'.'.join(key)}".rstrip()
+        self._problems[f"{where}: {reason}"] = line
 
     def check(self) -> None:
-        """Raise `FileError` with every problem noted so far."""
+        """Raise `FileError` with every problem noted so far, from the top of the file to its end."""
         if self._problems:
-            raise FileError(self._problems)
+            raise FileError(sorted(self._problems, key=lambda problem: self._problems[problem]))
 
     def _compose(self, path: Path) -> yaml.Node:
         try:
@@ -150,7 +151,7 @@ class YamlFile(Generic[T]):
             name = str(key_node.value)
             if name not in fields:
                 self.problem(
-                    (*key, name), f"unknown key{_suggest(name, fields)}, allowed: {', '.join(fields)}"
+                    (*key, name), f"unknown key{suggest(name, fields)}, allowed: {', '.join(fields)}"
                 )
                 continue
             values[fields[name].name] = self._build(value_node, fields[name].type, (*key, name))
@@ -230,6 +231,7 @@ def _plain(message: str, expected: Any) -> str:
     return message.replace("Expected", "must be", 1) if message.startswith("Expected") else message
 
 
-def _suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Say ``(did you mean ...?)``, with a space before, if one of the known names is close; else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
