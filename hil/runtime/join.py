@@ -14,14 +14,14 @@ _ROOT = _RUNTIME.parent.parent
 def join(module_dir: Path, module_id: str, broker: str, prefix: str = "everest") -> NoReturn:
     """Become the module: its process takes the place of this one.
 
-    The configuration over there names the module with ``standalone: true``, and its manager must be waiting for
-    it: the definitions a module needs are gone once all modules are ready. ``EV_MQTT_PROTOCOL=5`` in the
+    The configuration over there names the module with ``standalone: true``, and its manager must be waiting
+    for it: the definitions a module needs are gone once all modules are ready. ``EV_MQTT_PROTOCOL=5`` in the
     environment selects MQTT 5.
 
     Parameters
     ----------
     module_dir
-        Directory with the module's ``module.py``; run with the Python of a ``.venv`` beside it if there is one.
+        Directory with the module's ``module.py``; a ``.venv`` beside it is used if there is one.
     module_id
         Name of the module in that configuration.
     broker
@@ -42,7 +42,7 @@ def join(module_dir: Path, module_id: str, broker: str, prefix: str = "everest")
     own_python = script.parent / ".venv/bin/python3"
     python = str(own_python) if own_python.exists() else sys.executable
     environment = environment_of(module_id, broker, prefix)
-    os.execve(python, [python, str(script)], environment)  # noqa: S606 - no shell is the point
+    os.execve(python, [python, str(script)], environment)
 
 
 def environment_of(module_id: str, broker: str, prefix: str) -> dict[str, str]:
