@@ -1,7 +1,7 @@
 """Physics of a simulated site: cars, charge points, a house, and the grid connection that carries them.
 
-Nothing here reads a clock or does I/O: whoever drives the plant calls ``advance(dt_s)``, on a virtual clock or
-in real time.
+Nothing here reads a clock or does I/O: whoever drives the plant calls ``advance(dt_s)``, on a virtual clock
+or in real time.
 """
 
 from hil.plant.car import Car, CarModel

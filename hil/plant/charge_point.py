@@ -139,7 +139,7 @@ class ChargePoint:
         self._since_pilot_s = 0.0
 
     def _move_contactor(self) -> None:
-        """Close in state C while the pilot is on; open when the current has gone, or the car ignores the pilot."""
+        """Close in state C while the pilot is on; open when current or patience with the car has ended."""
         drawing = max(self.current_A) >= IDLE_A
         if self._offer_A > 0.0:
             if self.state == "C" and self._in_state_s >= CLOSE_AFTER_S:

@@ -122,16 +122,24 @@ class FuseWatch:
         An overload that is over sooner is no violation.
     slack_A : float
         Excess that no meter can tell from none.
+    peak_A : Vector3
+        Highest current seen on each phase.
     """
 
     fuse_A: float
     grace_s: float
     slack_A: float = 0.1
+    peak_A: Vector3 = (0.0, 0.0, 0.0)
     overloads: list[Overload] = field(default_factory=list)
     _open: dict[int, Overload] = field(default_factory=dict)
 
     def observe(self, now_s: float, current_A: Vector3) -> None:
         """Look at the fuse; call it at every step of the plant."""
+        self.peak_A = (
+            max(self.peak_A[0], current_A[0]),
+            max(self.peak_A[1], current_A[1]),
+            max(self.peak_A[2], current_A[2]),
+        )
         for phase, current in enumerate(current_A):
             overload = self._open.get(phase)
             if overload:

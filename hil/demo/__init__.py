@@ -1,0 +1,1 @@
+"""The main job, to be watched: a simulated site, real MQTT, real Modbus, and this module in the middle."""

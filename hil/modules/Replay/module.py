@@ -1,0 +1,43 @@
+"""Publishes recorded requests again; run by a manager, never by hand."""
+
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from everest.framework import Module, RuntimeSession, log
+
+from hil.replay.transcript import load_transcript, moved
+
+SETTLE_S = 0.5
+"""Between global ready and the first request."""
+
+
+def main() -> None:
+    """Join EVerest, replay once, and stay."""
+    session = RuntimeSession()
+    module = Module(session)
+    log.update_process_name(module.info.id)
+    config = module.say_hello().configs.module
+    transcript = load_transcript(Path(config["transcript"]))
+    speed = config["speed"]
+    module.implement_command("energy_grid", "enforce_limits", lambda _: None)
+    ready = threading.Event()
+    module.init_done(ready.set)
+    ready.wait()
+
+    first_s = transcript.requests[0].at_s
+    begin = time.monotonic() + SETTLE_S
+    for request in transcript.requests:
+        due = begin + (request.at_s - first_s) / speed
+        time.sleep(max(0.0, due - time.monotonic()))
+        data = moved(request.data, datetime.now(UTC) - transcript.wall_clock(request.at_s))
+        if speed > 1:
+            data["priority_request"] = True
+        module.publish_variable("energy_grid", "energy_flow_request", data)
+    log.info(f"replayed {len(transcript.requests)} requests")
+    threading.Event().wait()  # EVerest takes a module that returns for a crash
+
+
+if __name__ == "__main__":
+    main()

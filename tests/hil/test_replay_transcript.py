@@ -1,0 +1,154 @@
+"""Recordings of real EVerest runs, given to this module again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.replay.comparison import Limit, Verdict, compare, stretches
+from hil.replay.transcript import (
+    Request,
+    Run,
+    Transcript,
+    TranscriptError,
+    load_transcript,
+    moved,
+    parse_time,
+)
+
+DATA = Path(__file__).parent.parent / "data" / "transcripts"
+ONE_EVSE = DATA / "replay_one_evse.jsonl"
+TWO_EVSE = DATA / "replay_two_evse_and_probe.jsonl"
+NOON = parse_time("2026-03-01T12:00:00Z")
+
+
+def test_a_recording_is_read_from_its_energy_managers_side() -> None:
+    transcript = load_transcript(TWO_EVSE)
+    assert (transcript.manager_id, transcript.trunk_id) == ("energy_manager", "grid")
+    assert transcript.config["update_interval"] == 1
+    assert len(transcript.requests) == 9
+    first, second = transcript.runs[:2]
+    assert set(first.limits) == {"evse_manager_1", "evse_manager_2", "probe_3"}
+    assert str(Limit.of(first.limits["probe_3"])) == "16 A 3ph"
+    assert str(Limit.of(second.limits["probe_3"])) == "13 A 3ph"
+    # sent 2.132 s after the start, right after the request stamped 09:02:36.706
+    assert transcript.wall_clock(first.at_s).isoformat()[:21] == "2026-11-22T09:02:36.7"
+
+
+def test_a_run_answers_the_request_whose_timestamps_it_repeats(tmp_path: Path) -> None:
+    """The next request may already be on the wire when EVerest sends the limits for the last."""
+    lines = ONE_EVSE.read_text().splitlines()
+    kinds = ["req" if "/var/" in line else "cmd" for line in lines]
+    at = next(i for i in range(len(lines)) if kinds[i : i + 3] == ["req", "cmd", "req"])
+    lines[at + 1], lines[at + 2] = lines[at + 2], lines[at + 1]
+    swapped = tmp_path / "swapped.jsonl"
+    swapped.write_text("\n".join(lines))
+    before, after = load_transcript(ONE_EVSE), load_transcript(swapped)
+    assert [run.request for run in after.runs] == [run.request for run in before.runs]
+    assert after.runs[0].seen == before.runs[0].seen + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("nonsense\n", r"x\.jsonl:1: no recorded message"),
+        ('{"t": 0}\n', r"x\.jsonl:1: no recorded message"),
+        ("", r"no module of type EnergyManager with an energy_trunk"),
+    ],
+)
+def test_what_is_no_recording_is_refused_with_its_place(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(content)
+    with pytest.raises(TranscriptError, match=message):
+        load_transcript(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TranscriptError, match=r"gone\.jsonl: No such file"):
+        load_transcript(tmp_path / "gone.jsonl")
+
+
+def test_moving_a_request_moves_every_timestamp_in_it() -> None:
+    request = load_transcript(TWO_EVSE).requests[-1].data
+    later = moved(request, NOON - parse_time("2026-03-01T10:00:00Z"))
+    before, after = json.dumps(request), json.dumps(later)
+    assert before.count("2026-11-22T09:") == after.count("2026-11-22T11:") > 0
+    assert "T08:" not in after
+    assert "T09:" not in after
+
+
+def limits(uuid: str, current_A: float, phases: int | None = 3, source: str = "fuse") -> dict[str, Any]:
+    root: dict[str, Any] = {"ac_max_current_A": {"value": current_A, "source": source}}
+    if phases:
+        root["ac_max_phase_count"] = {"value": phases, "source": source}
+    return {"uuid": uuid, "valid_for": 10, "limits_root_side": root, "schedule": []}
+
+
+def judged(states: dict[str, str], everest: dict[str, float], ours: dict[str, float]) -> dict[str, Verdict]:
+    """Compare one run with three-phase limits of these currents."""
+    children = [{"uuid": u, "node_type": "Evse", "evse_state": s, "children": []} for u, s in states.items()]
+    tree = {"uuid": "grid", "node_type": "Generic", "children": children}
+    run = Run(1.0, 0, 1, {u: limits(u, a) for u, a in everest.items()})
+    transcript = Transcript(NOON, "energy_manager", "grid", {}, [Request(0.5, tree)], [run])
+    verdicts = compare(transcript, [{u: limits(u, a) for u, a in ours.items()}])
+    return {verdict.uuid: verdict for verdict in verdicts}
+
+
+@pytest.mark.parametrize(
+    ("states", "everest", "ours", "reasons"),
+    [
+        ({"a": "Charging"}, {"a": 16}, {"a": 16}, {"a": ""}),
+        (
+            {"a": "Unplugged", "b": "Charging"},
+            {"a": 10, "b": 10},
+            {"a": 4, "b": 16},
+            {"a": "Unplugged: others get the current first", "b": "gets what a cannot use now"},
+        ),
+        (
+            {"a": "WaitForAuth", "b": "Charging"},
+            {"a": 10, "b": 10},
+            {"a": 6, "b": 14},
+            {"a": "WaitForAuth: its minimum is kept, others get the rest", "b": "gets what a cannot use now"},
+        ),
+        (
+            {"a": "Charging", "b": "Charging"},
+            {"a": 13.5, "b": 13.0},
+            {"a": 13.25, "b": 13.25},
+            {
+                "a": "exact share; EVerest deals in slices of 0.5 A",
+                "b": "exact share; EVerest deals in slices of 0.5 A",
+            },
+        ),
+        ({"a": "Charging"}, {"a": 16}, {"a": 12}, {"a": "unexplained"}),
+        ({"a": "Charging"}, {"a": 12}, {"a": 16}, {"a": "unexplained"}),
+        ({"a": "Charging"}, {"a": 12}, {}, {"a": "no limit from this module"}),
+    ],
+)
+def test_each_difference_has_its_reason(
+    states: dict[str, str], everest: dict[str, float], ours: dict[str, float], reasons: dict[str, str]
+) -> None:
+    verdicts = judged(states, everest, ours)
+    assert {uuid: verdict.reason for uuid, verdict in verdicts.items()} == reasons
+    for verdict in verdicts.values():
+        assert verdict.explained == (verdict.reason not in ("unexplained", "no limit from this module"))
+
+
+def test_other_phases_are_never_explained_away() -> None:
+    transcript = Transcript(
+        NOON,
+        "energy_manager",
+        "grid",
+        {},
+        [Request(0.5, {"uuid": "a", "node_type": "Evse"})],
+        [Run(1.0, 0, 1, {"a": limits("a", 10)})],
+    )
+    assert not compare(transcript, [{"a": limits("a", 10, phases=1)}])[0].explained
+
+
+def test_what_stays_the_same_is_one_stretch() -> None:
+    def verdict(at_s: float, ours_A: float) -> Verdict:
+        return Verdict(at_s, "a", "Charging", Limit(10, 3), Limit(ours_A, 3))
+
+    found = list(stretches([verdict(1, 10), verdict(2, 10), verdict(3, 9), verdict(4, 10)]))
+    assert [(s.first.at_s, s.until_s, s.count) for s in found] == [(1, 2, 2), (3, 3, 1), (4, 4, 1)]
