@@ -1,54 +1,58 @@
 """EVerest glue of PyEnergyManager: session, handlers, ready. What is decided is decided in ``control``."""
 
+import logging
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from everest.framework import Fulfillment, Module, RuntimeSession, log
+from everest.framework import Fulfillment, Module, RuntimeSession, error, log
 
 from control.settings import Settings, SettingsError
 from control.site import EnergySite, Outside
-from energy_management import EnergyManager, ManagerConfig
+from control.site_file import SiteError, load_site
 
 Args = dict[str, Any]
 
 
 def main() -> int:
-    """Join EVerest, work until told to stop."""
+    """Join EVerest and work until told to stop."""
     session = RuntimeSession()  # the module refers to it: it must live as long
     module = Module(session)
     log.update_process_name(module.info.id)
+    logging.basicConfig(handlers=[ToEverest()], level=logging.INFO, format="%(message)s")
     setup = module.say_hello()
-    config = setup.configs.module or {}
-    trunk, consumers = setup.connections["energy_trunk"], setup.connections["energy_consumer"]
-    try:
-        site = EnergySite(
-            Settings.from_config(module.info.id, config, module.info.paths.etc),
-            EnergyManager(ManagerConfig.from_dict(config)),
-            Outside(
-                children={child_id(child): enforce(module, child) for child in [*trunk, *consumers]},
-                has_trunk=bool(trunk),
-                publish=module.publish_variable,
-                log=log,
-            ),
-        )
-    except SettingsError as error:
-        log.critical(str(error))
-        return 1
     stop = stop_event(module)
+    try:
+        site = build(module, setup.configs.module or {}, setup.connections)
+    except (SettingsError, SiteError) as problem:
+        for line in str(problem).splitlines():
+            log.critical(line)
+        return 1
     subscribe(module, site, setup.connections)
     implement(module, site)
-    ready = threading.Event()
-    module.init_done(ready.set)
-    while not ready.wait(0.2):
-        if stop.is_set():
-            return 0
-    site.start()
+    module.init_done(site.start)
     stop.wait()
     site.stop()
     return 0
+
+
+def build(module: Module, config: Args, connections: dict[str, list[Fulfillment]]) -> EnergySite:
+    """Put the instance together from what it is configured and connected to."""
+    settings = Settings.from_config(module.info.id, config, module.info.paths.etc)
+    trunk, consumers = connections["energy_trunk"], connections["energy_consumer"]
+    return EnergySite(
+        settings,
+        load_site(settings.site_file) if settings.site_file else None,
+        Outside(
+            children={child_id(child): enforce(module, child) for child in [*trunk, *consumers]},
+            everest=Speaker(module),
+            log=log,
+            has_trunk=bool(trunk),
+            has_powermeter=bool(connections["powermeter"]),
+        ),
+    )
 
 
 def child_id(child: Fulfillment) -> str:
@@ -106,6 +110,41 @@ def stop_event(module: Module) -> threading.Event:
     if hasattr(module, "shutdown_handler"):  # everestpy has it since July 2026
         module.shutdown_handler(stop.set)
     return stop
+
+
+class Speaker:
+    """What the instance says to EVerest by itself."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def publish(self, implementation: str, variable: str, value: object) -> None:
+        """Publish a variable."""
+        self._module.publish_variable(implementation, variable, value)
+
+    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+        """Raise an error of the implementation's interface, by its full name."""
+        if factory := self._module.get_error_factory(implementation):
+            raised = factory.create_error(error_type, "", message, error.Severity.High)
+            self._module.raise_error(implementation, raised)
+
+    def clear_error(self, implementation: str, error_type: str) -> None:
+        """Clear it."""
+        self._module.clear_error(implementation, error_type)
+
+
+class ToEverest(logging.Handler):
+    """Passes on to EVerest's log what the libraries and the bridge log in Python's way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        if record.levelno >= logging.ERROR:
+            write = log.error
+        elif record.levelno >= logging.WARNING:
+            write = log.warning
+        else:
+            write = log.info if record.name.startswith("bsp") else log.debug
+        write(self.format(record))
 
 
 if __name__ == "__main__":

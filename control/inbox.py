@@ -3,6 +3,7 @@
 Callbacks of EVerest and of the bridge write here from any thread; the control loop takes a snapshot.
 """
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,19 +37,16 @@ class Snapshot:
     children : mapping of child to Heard
         In the order in which children were first heard.
     measured : mapping of uuid to Reading
-        What the children's requests say of their meters, by uuid of the node or EVSE.
-    grid : Reading or None
-        Newest reading of this node's own meter.
-    grid_powermeter : Powermeter or None
-        The same as EVerest has it.
+        Newest reading of each node or EVSE that has a meter.
+    usage : Powermeter or None
+        Newest reading of this instance's own node, as EVerest has it.
     prices : EnergyPriceSchedule or None
         Newest prices.
     """
 
     children: Mapping[str, Heard] = field(default_factory=dict)
     measured: Mapping[str, Reading] = field(default_factory=dict)
-    grid: Reading | None = None
-    grid_powermeter: JsonObject | None = None
+    usage: JsonObject | None = None
     prices: JsonObject | None = None
 
 
@@ -61,20 +59,21 @@ class Inbox:
         Tells when something came.
     wake : callable
         Called, outside of any lock, when the loop should run at once.
-    fuse_limit_A : float, optional
-        A grid reading above it on any phase is an overload and wakes the loop.
+    fuses_A : mapping of uuid to amperes, optional
+        A reading above its node's fuse on any phase is an overload and wakes the loop.
     """
 
-    def __init__(self, clock: Clock, wake: Callable[[], None], fuse_limit_A: float | None = None) -> None:
+    def __init__(
+        self, clock: Clock, wake: Callable[[], None], fuses_A: Mapping[str, float] | None = None
+    ) -> None:
         self._clock = clock
         self._wake = wake
-        self._fuse_limit_A = fuse_limit_A
+        self._fuses_A = fuses_A or {}
         self._lock = threading.Lock()
         self._children: dict[str, Heard] = {}
-        self._usage: dict[str, JsonObject] = {}
+        self._usages: dict[str, JsonObject] = {}
         self._measured: dict[str, Reading] = {}
-        self._grid: Reading | None = None
-        self._grid_powermeter: JsonObject | None = None
+        self._usage: JsonObject | None = None
         self._prices: JsonObject | None = None
 
     def request(self, child: str, request: object) -> None:
@@ -96,14 +95,18 @@ class Inbox:
         if is_urgent(request, before.request if before else None):
             self._wake()
 
-    def grid(self, reading: Reading, powermeter: JsonObject | None) -> None:
-        """Take the newest reading of this node's own meter."""
+    def reading(self, uuid: str, reading: Reading) -> None:
+        """Take the newest reading of a node's or an EVSE's own meter."""
         with self._lock:
-            self._grid, self._grid_powermeter = reading, powermeter
-        if self._fuse_limit_A is not None and any(
-            current > self._fuse_limit_A for current in reading.current_A or ()
-        ):
+            self._measured[uuid] = reading
+        fuse_A = self._fuses_A.get(uuid, math.inf)
+        if any(current > fuse_A for current in reading.current_A or ()):
             self._wake()
+
+    def usage(self, powermeter: JsonObject) -> None:
+        """Take what the own node's meter measured, as it goes into the request of this node."""
+        with self._lock:
+            self._usage = powermeter
 
     def prices(self, prices: object) -> None:
         """Take the newest ``EnergyPriceSchedule``.
@@ -123,7 +126,7 @@ class Inbox:
         with self._lock:
             heard = self._children.pop(child, None)
             for node in walk(heard.request) if heard else ():
-                self._usage.pop(node["uuid"], None)
+                self._usages.pop(node["uuid"], None)
                 self._measured.pop(node["uuid"], None)
 
     def snapshot(self) -> Snapshot:
@@ -132,18 +135,18 @@ class Inbox:
             return Snapshot(
                 MappingProxyType(dict(self._children)),
                 MappingProxyType(dict(self._measured)),
-                self._grid,
-                self._grid_powermeter,
+                self._usage,
                 self._prices,
             )
 
     def _measure(self, node: JsonObject, now: float) -> None:
         """Note a measurement the first time it is seen: nodes repeat their meters' last values for ever."""
+        uuid = node["uuid"]
         usage = node.get("energy_usage_root") or node.get("energy_usage_leaves")
-        if usage is None or usage == self._usage.get(node["uuid"]):
+        if usage is None or usage == self._usages.get(uuid):
             return
-        self._usage[node["uuid"]] = usage
+        self._usages[uuid] = usage
         try:
-            self._measured[node["uuid"]] = reading_of(usage, now)
+            self._measured[uuid] = reading_of(usage, now)
         except MeterError:
-            self._measured.pop(node["uuid"], None)
+            self._measured.pop(uuid, None)

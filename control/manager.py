@@ -8,8 +8,8 @@ from control.dispatch import Dispatcher
 from control.external_limits import ExternalLimits
 from control.inbox import Inbox, Snapshot
 from control.notices import Notices
+from control.own_tree import OwnTree
 from control.schedules import JsonObject
-from control.tree import OwnNode
 from energy_management import EnergyManager
 from energy_management.measurement import Reading
 
@@ -19,24 +19,24 @@ class Manager:
 
     Parameters
     ----------
-    own : OwnNode
-        This instance's node.
+    own : OwnTree
+        The nodes that this instance is itself.
     is_above_trunk : bool
         The tree comes whole from ``energy_trunk``; its request is taken as it is, unless this instance has
         limits of its own.
     external : callable
-        Tells the limits from outside in force at a moment.
+        Tells the limits from outside in force at a moment, by uuid of the node.
     """
 
     def __init__(
         self,
         *,
-        own: OwnNode,
+        own: OwnTree,
         engine: EnergyManager,
         inbox: Inbox,
         branches: BranchKeeper,
         dispatcher: Dispatcher,
-        external: Callable[[Instant], ExternalLimits],
+        external: Callable[[Instant], Mapping[str, ExternalLimits]],
         notices: Notices,
         is_above_trunk: bool,
     ) -> None:
@@ -57,7 +57,7 @@ class Manager:
         if request is None:
             return []
         limits = self._engine.optimize(
-            request, now.utc, _readings(snapshot, request["uuid"]), monotonic_s=now.monotonic_s
+            request, now.utc, self._readings(snapshot, request["uuid"]), monotonic_s=now.monotonic_s
         )
         self._dispatcher.offer(limits, branches.routes)
         rejected = {
@@ -68,13 +68,13 @@ class Manager:
 
     def _request(self, snapshot: Snapshot, branches: Branches, now: Instant) -> JsonObject | None:
         external = self._external(now)
-        children = list(branches.requests.values())
-        if self._is_above_trunk and self._own.fuse_limit_A is None and external == ExternalLimits():
-            return children[0] if children else None
+        if self._is_above_trunk and self._own.root.fuse_limit_A is None and not external:
+            return next(iter(branches.requests.values()), None)
         return self._own.request(
-            children, now, external=external, usage=snapshot.grid_powermeter, prices=snapshot.prices
+            branches.requests, now, external=external, usage=snapshot.usage, prices=snapshot.prices
         )
 
-
-def _readings(snapshot: Snapshot, root: str) -> Mapping[str, Reading]:
-    return snapshot.measured if snapshot.grid is None else {**snapshot.measured, root: snapshot.grid}
+    def _readings(self, snapshot: Snapshot, root: str) -> Mapping[str, Reading]:
+        """Return the readings by uuid; the own meter measures whatever the root of the tree is."""
+        own = snapshot.measured.get(self._own.root.uuid)
+        return snapshot.measured if own is None else {**snapshot.measured, root: own}

@@ -7,8 +7,9 @@ from control.clock import Instant
 from control.dispatch import Dispatcher, Send
 from control.external_limits import ExternalLimits
 from control.inbox import Inbox
+from control.own_tree import OwnTree
 from control.schedules import JsonObject
-from control.tree import OwnNode, without_priority
+from control.tree import without_priority
 
 
 class Node:
@@ -16,10 +17,10 @@ class Node:
 
     Parameters
     ----------
-    own : OwnNode
-        This instance's node.
+    own : OwnTree
+        The nodes that this instance is itself.
     external : callable
-        Tells the limits from outside in force at a moment.
+        Tells the limits from outside in force at a moment, by uuid of the node.
     publish : callable
         Brings the ``EnergyFlowRequest`` to the node above.
     """
@@ -27,11 +28,11 @@ class Node:
     def __init__(
         self,
         *,
-        own: OwnNode,
+        own: OwnTree,
         inbox: Inbox,
         branches: BranchKeeper,
         dispatcher: Dispatcher,
-        external: Callable[[Instant], ExternalLimits],
+        external: Callable[[Instant], Mapping[str, ExternalLimits]],
         publish: Callable[[JsonObject], None],
     ) -> None:
         self._own = own
@@ -48,18 +49,14 @@ class Node:
         snapshot = self._inbox.snapshot()
         branches = self._branches.gather(snapshot.children, now)
         self._routes = branches.routes
-        children = [
-            without_priority(request) if request is self._published.get(child) else request
+        children = {
+            child: without_priority(request) if request is self._published.get(child) else request
             for child, request in branches.requests.items()
-        ]
+        }
         self._published = branches.requests
         self._publish(
             self._own.request(
-                children,
-                now,
-                external=self._external(now),
-                usage=snapshot.grid_powermeter,
-                prices=snapshot.prices,
+                children, now, external=self._external(now), usage=snapshot.usage, prices=snapshot.prices
             )
         )
 

@@ -1,10 +1,14 @@
 """The module's settings, typed, and what about them makes no sense."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from energy_management import ManagerConfig
+
+_ENGINE_KEYS = [setting.name for setting in fields(ManagerConfig)]
 
 
 class SettingsError(Exception):
@@ -30,11 +34,12 @@ class Settings:
         Fuse per phase; None when the config gives none.
     site_file, state_file : Path or None
         None when the config names none.
+    engine : ManagerConfig
+        Settings of the allocation.
     """
 
     module_id: str
     role: Role = Role.MANAGER
-    update_interval_s: float = 1.0
     fuse_limit_A: float | None = None
     phase_count: int = 3
     nominal_voltage_V: float = 230.0
@@ -42,7 +47,7 @@ class Settings:
     child_timeout_s: float = 10.0
     site_file: Path | None = None
     state_file: Path | None = None
-    debug: bool = False
+    engine: ManagerConfig = field(default_factory=ManagerConfig)
 
     @classmethod
     def from_config(cls, module_id: str, config: Mapping[str, Any], base: Path = Path()) -> "Settings":
@@ -58,10 +63,13 @@ class Settings:
         SettingsError
             A value is outside of what the manifest cannot express.
         """
-        settings = cls(
+        try:
+            engine = ManagerConfig.from_dict({name: config[name] for name in _ENGINE_KEYS if name in config})
+        except ValueError as error:
+            raise SettingsError(f"{module_id}: {error}") from error
+        return cls(
             module_id=module_id,
             role=Role(config.get("role", Role.MANAGER)),
-            update_interval_s=float(config.get("update_interval", 1)),
             fuse_limit_A=config.get("fuse_limit_A") or None,
             phase_count=config.get("phase_count", 3),
             nominal_voltage_V=config.get("nominal_voltage_V", 230.0),
@@ -69,11 +77,8 @@ class Settings:
             child_timeout_s=config.get("child_timeout_s", 10.0),
             site_file=_path(config.get("site_file", ""), base),
             state_file=_path(config.get("state_file", ""), base),
-            debug=config.get("debug", False),
+            engine=engine,
         )
-        if settings.update_interval_s < 1:
-            raise SettingsError(f"{module_id}: update_interval must be at least 1 second")
-        return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +95,27 @@ class Wiring:
         return self.consumers + self.bridged_connectors > 0
 
 
-def check(settings: Settings, wiring: Wiring) -> None:
+def check(settings: Settings, wiring: Wiring, *, has_fuse: bool) -> None:
     """Refuse a combination of settings and connections that cannot work.
+
+    Parameters
+    ----------
+    has_fuse : bool
+        The fuse of this instance's own node is known.
 
     Raises
     ------
     SettingsError
         All problems, one per line, each with what to change.
     """
-    problems = [f"{settings.module_id}: {problem}" for problem in _problems(settings, wiring)]
+    problems = [
+        f"{settings.module_id}: {problem}" for problem in _problems(settings, wiring, has_fuse=has_fuse)
+    ]
     if problems:
         raise SettingsError("\n".join(problems))
 
 
-def _problems(settings: Settings, wiring: Wiring) -> list[str]:
+def _problems(settings: Settings, wiring: Wiring, *, has_fuse: bool) -> list[str]:
     problems = []
     if settings.role is Role.NODE and wiring.trunks:
         problems.append("role node has no energy_trunk: connect energy_consumer, or set role: manager")
@@ -115,8 +127,10 @@ def _problems(settings: Settings, wiring: Wiring) -> list[str]:
     elif not wiring.trunks and not wiring.has_children:
         wanted = "energy_consumer" if settings.role is Role.NODE else "energy_trunk or energy_consumer"
         problems.append(f"nothing to manage: connect {wanted}, or name connectors in the site file")
-    if settings.fuse_limit_A is None and (wiring.has_children or settings.role is Role.NODE):
-        problems.append("no fuse for this node: set fuse_limit_A to its amperes per phase")
+    if not has_fuse and (wiring.has_children or settings.role is Role.NODE):
+        problems.append(
+            "no fuse for this node: set fuse_limit_A, or grid.fuse in the site file, to its amperes"
+        )
     return problems
 
 

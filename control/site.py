@@ -1,47 +1,68 @@
 """One module instance put together: what comes in, who decides, what goes out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
+from typing import Protocol
 
 from control.branches import BranchKeeper
+from control.bridged import Bridged
 from control.clock import Clock, Instant, system_clock
 from control.dispatch import Dispatcher, Outcome, Send
 from control.external_limits import EVEREST_SOURCE, ExternalLimits, LimitBook, LimitError
-from control.grid_meter import MeterError, reading_of
+from control.grid_meter import MeterError, powermeter_of, reading_of
 from control.inbox import Inbox, InputError
+from control.installation import installation
 from control.loop import ControlLoop
 from control.manager import Manager
 from control.node import Node
 from control.notices import Log, Notices
+from control.schedules import JsonObject
 from control.settings import Role, Settings, Wiring, check
-from control.tree import OwnNode, is_node
+from control.site_file import SiteFile
+from control.tree import is_node
 from energy_management import EnergyManager
+from energy_management.measurement import Reading
 
-Publish = Callable[[str, str, object], None]
-"""Publishes a variable: implementation id, name, value."""
+METER_FAULT = "powermeter/CommunicationFault"
+
+
+class Everest(Protocol):
+    """What the instance says to EVerest by itself."""
+
+    def publish(self, implementation: str, variable: str, value: object) -> None:
+        """Publish a variable."""
+
+    def raise_error(self, implementation: str, error: str, message: str) -> None:
+        """Raise an error of the implementation's interface, by its full name."""
+
+    def clear_error(self, implementation: str, error: str) -> None:
+        """Clear it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What EVerest gives the instance to work with.
+    """What the instance is given to work with.
 
     Attributes
     ----------
     children : mapping of child to Send
         The energy trunk or the consumers, and how to call ``enforce_limits`` of each.
-    has_trunk : bool
-        The one child is the trunk.
-    publish : Publish
-        Publishes variables of this instance.
+    everest : Everest
+        Where to publish.
     log : Log
         EVerest's log.
+    has_trunk : bool
+        The one child is the trunk.
+    has_powermeter : bool
+        A grid meter is connected.
     """
 
     children: Mapping[str, Send]
-    has_trunk: bool
-    publish: Publish
+    everest: Everest
     log: Log
+    has_trunk: bool = False
+    has_powermeter: bool = False
 
 
 class EnergySite:
@@ -51,8 +72,8 @@ class EnergySite:
     ----------
     settings : Settings
         Settings of the module.
-    engine : EnergyManager
-        Makes the decisions in role manager.
+    site_file : SiteFile or None
+        The site, as far as EVerest's config has no place for it.
     outside : Outside
         The EVerest side.
     clock : Clock
@@ -61,35 +82,34 @@ class EnergySite:
     Raises
     ------
     SettingsError
-        Settings and connections do not go together.
+        Settings, site file and connections do not go together.
     """
 
     def __init__(
-        self, settings: Settings, engine: EnergyManager, outside: Outside, clock: Clock = system_clock
+        self, settings: Settings, site_file: SiteFile | None, outside: Outside, clock: Clock = system_clock
     ) -> None:
+        place = installation(settings, site_file, has_powermeter=outside.has_powermeter)
         trunks = len(outside.children) if outside.has_trunk else 0
-        check(settings, Wiring(trunks=trunks, consumers=len(outside.children) - trunks))
-        self._publish = outside.publish
+        connectors = len(site_file.connectors) if site_file else 0
+        check(
+            settings,
+            Wiring(trunks, len(outside.children) - trunks, connectors),
+            has_fuse=place.tree.root.fuse_limit_A is not None,
+        )
+        self._everest = outside.everest
         self._log = outside.log
         self._clock = clock
         self._notices = Notices(outside.log)
+        self._own = place.tree
+        self._grid_meter = site_file.grid.meter if site_file and site_file.grid else None
         self._limits = LimitBook()
         self._limits_lock = Lock()
-        self._own = OwnNode(
-            settings.module_id,
-            settings.fuse_limit_A,
-            settings.phase_count,
-            settings.nominal_voltage_V,
-            settings.enhance_external_schedule,
-        )
+        self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
         self._dispatcher = Dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
-        self._inbox = Inbox(clock, self.wake, settings.fuse_limit_A)
+        self._bridged = self._bridge(site_file, place.measures) if site_file else None
+        ways = {**outside.children, **(self._bridged.ways if self._bridged else {})}
         branches = BranchKeeper(
-            self._inbox,
-            outside.children,
-            self._dispatcher.in_force,
-            settings.child_timeout_s,
-            self._notices,
+            self._inbox, ways, self._dispatcher.in_force, settings.child_timeout_s, self._notices
         )
         self._role: Manager | Node
         if settings.role is Role.NODE:
@@ -104,7 +124,7 @@ class EnergySite:
         else:
             self._role = Manager(
                 own=self._own,
-                engine=engine,
+                engine=EnergyManager(settings.engine, place.site),
                 inbox=self._inbox,
                 branches=branches,
                 dispatcher=self._dispatcher,
@@ -112,18 +132,22 @@ class EnergySite:
                 notices=self._notices,
                 is_above_trunk=outside.has_trunk,
             )
-        self._loop = ControlLoop(self._step, settings.update_interval_s, clock, self._on_failure)
+        self._loop = ControlLoop(self._step, settings.engine.update_interval, clock, self._on_failure)
 
     def start(self) -> None:
         """Begin to work. Only now may anything be published or called."""
-        if capabilities := self._own.capabilities():
-            self._publish("external_limits", "capabilities", capabilities)
+        if capabilities := self._own.root.capabilities():
+            self._everest.publish("external_limits", "capabilities", capabilities)
+        if self._bridged:
+            self._bridged.start()
         self._loop.start()
 
     def stop(self) -> None:
         """Stop in bounded time. No limit is sent any more; those in force run out by themselves."""
         self._loop.stop()
         self._dispatcher.stop()
+        if self._bridged:
+            self._bridged.stop()
 
     def wake(self) -> None:
         """Decide at once."""
@@ -144,8 +168,8 @@ class EnergySite:
             self._notices.raise_("input/powermeter", str(error))
             return
         assert isinstance(powermeter, dict)  # reading_of has refused anything else
-        self._inbox.grid(reading, powermeter)
-        self._publish("powermeter", "powermeter", powermeter)
+        self._inbox.reading(self._own.root.uuid, reading)
+        self._use(powermeter)
 
     def on_prices(self, prices: object) -> None:
         """Take ``energy_pricing``."""
@@ -173,6 +197,43 @@ class EnergySite:
         else:
             self._log.warning("enforce_limits is ignored: below another manager this needs role: node")
 
+    def _bridge(self, site_file: SiteFile, measures: Mapping[str, tuple[str, ...]]) -> Bridged:
+        return Bridged(
+            site_file,
+            measures,
+            self._own.root.nominal_voltage_V,
+            self._inbox,
+            self._clock,
+            on_reading=self._on_bridge_reading,
+            on_meter_fault=self._on_meter_fault,
+        )
+
+    def _on_bridge_reading(self, meter: str, reading: Reading) -> None:
+        if meter != self._grid_meter:
+            return
+        powermeter = powermeter_of(reading, meter, self._clock())
+        if powermeter is None:
+            self._notices.raise_(
+                "meter/energy", f"meter {meter} counts no energy: not published as powermeter"
+            )
+        else:
+            self._use(powermeter)
+
+    def _use(self, powermeter: JsonObject) -> None:
+        """Show the grid meter to the node above, and to whoever requires this module's powermeter."""
+        self._inbox.usage(powermeter)
+        self._everest.publish("powermeter", "powermeter", powermeter)
+
+    def _on_meter_fault(self, meter: str, text: str | None) -> None:
+        if text is None:
+            self._notices.clear(f"meter/{meter}", f"meter {meter}: answers again")
+        else:
+            self._notices.raise_(f"meter/{meter}", f"meter {meter}: {text}")
+        if meter == self._grid_meter and text is None:
+            self._everest.clear_error("powermeter", METER_FAULT)
+        elif meter == self._grid_meter and text is not None:
+            self._everest.raise_error("powermeter", METER_FAULT, text)
+
     def _step(self, now: Instant) -> None:
         self._role.step(now)
         self._notices.clear("step", "limits are computed again")
@@ -189,9 +250,10 @@ class EnergySite:
         else:
             self._notices.clear(f"call/{outcome.uuid}", f"{outcome.uuid}: takes limits again")
 
-    def _external(self, now: Instant) -> ExternalLimits:
+    def _external(self, now: Instant) -> Mapping[str, ExternalLimits]:
         with self._limits_lock:
-            return self._limits.in_force(now)
+            in_force = self._limits.in_force(now)
+        return {} if in_force == ExternalLimits() else {self._own.root.uuid: in_force}
 
-    def _publish_request(self, request: dict[str, object]) -> None:
-        self._publish("energy_grid", "energy_flow_request", request)
+    def _publish_request(self, request: JsonObject) -> None:
+        self._everest.publish("energy_grid", "energy_flow_request", request)

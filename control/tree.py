@@ -31,6 +31,8 @@ class OwnNode:
         Phase to neutral.
     enhance_external_schedule : bool
         Derive amperes from watts in schedules from outside.
+    source : str
+        Where the fuse is written down, named with every limit it sets.
     """
 
     uuid: str
@@ -38,6 +40,7 @@ class OwnNode:
     phase_count: int = 3
     nominal_voltage_V: float = 230.0
     enhance_external_schedule: bool = False
+    source: str = "module_config"
 
     def capabilities(self) -> JsonObject | None:
         """``CapabilityLimits`` of this node, as EnergyNode publishes them; None without a fuse."""
@@ -98,7 +101,7 @@ class OwnNode:
     def _fuse_schedule(self, now: Instant) -> Schedule:
         if self.fuse_limit_A is None:
             return []
-        source = f"{self.uuid}/module_config"
+        source = f"{self.uuid}/{self.source}"
         limits: JsonObject = {"ac_max_current_A": {"value": self.fuse_limit_A, "source": source}}
         if self.phase_count:
             limits["ac_max_phase_count"] = {"value": self.phase_count, "source": source}
@@ -148,7 +151,7 @@ def evse_uuids(request: JsonObject) -> Iterator[str]:
 
 
 def held(request: JsonObject, grants: Grants) -> JsonObject | None:
-    """Branch of a child that fell silent: each EVSE asks for exactly what it may still draw.
+    """Branch of a child that fell silent: each EVSE goes on, asking for just what it may still draw.
 
     EVSEs whose last limit has run out, and nodes without any left, are no part of it; None when nothing is.
     """
@@ -222,6 +225,7 @@ def _held_evse(request: JsonObject, grant: JsonObject) -> JsonObject:
         limits["ac_min_current_A"] = grant["ac_max_current_A"]
     return {
         **request,
+        "evse_state": "Charging",
         "priority_request": False,
         "schedule_import": [
             {**entry, "limits_to_root": {**entry.get("limits_to_root", {}), **limits}, "limits_to_leaves": {}}

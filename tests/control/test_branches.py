@@ -92,13 +92,14 @@ def test_a_measurement_that_is_only_repeated_grows_old(site: Fixture) -> None:
 
 def test_an_overload_and_a_priority_request_wake_the_loop() -> None:
     woken: list[str] = []
-    inbox = Inbox(VirtualClock(), lambda: woken.append("now"), fuse_limit_A=35)
+    inbox = Inbox(VirtualClock(), lambda: woken.append("now"), {"grid": 35})
     inbox.request("left", evse("a"))
-    inbox.grid(reading(34), None)
+    inbox.reading("grid", reading(34))
+    inbox.reading("a", reading(36))
     assert not woken
     inbox.request("left", evse("a", priority=True))
     assert len(woken) == 1
-    inbox.grid(reading(36), None)
+    inbox.reading("grid", reading(36))
     assert len(woken) == 2
 
 

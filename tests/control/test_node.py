@@ -4,10 +4,10 @@ from typing import Any
 
 from control.branches import BranchKeeper
 from control.dispatch import Dispatcher
-from control.external_limits import ExternalLimits
 from control.inbox import Inbox
 from control.node import Node
 from control.notices import Notices
+from control.own_tree import OwnTree
 from control.tree import OwnNode
 from tests.control.sample import Child, RecordingLog, VirtualClock, evse, limits
 
@@ -24,11 +24,11 @@ class Fixture:
         ways = {"left": self.left, "right": self.right}
         notices = Notices(RecordingLog())
         self.node = Node(
-            own=OwnNode("sub", 32.0),
+            own=OwnTree(OwnNode("sub", 32.0)),
             inbox=self.inbox,
             branches=BranchKeeper(self.inbox, ways, self.dispatcher.in_force, 10.0, notices),
             dispatcher=self.dispatcher,
-            external=lambda _: ExternalLimits(),
+            external=lambda _: {},
             publish=self.published.append,
         )
 

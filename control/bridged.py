@@ -1,0 +1,123 @@
+"""Meters and connectors of the bridge, as children and readings like all others."""
+
+from collections.abc import Callable, Mapping
+
+from bsp.bridge import Bridge
+from bsp.connector import ConnectorLimit, ConnectorStatus
+from bsp.leaf import energy_flow_request
+from control.clock import Clock
+from control.dispatch import Send
+from control.inbox import Inbox
+from control.schedules import JsonObject
+from control.site_file import SiteFile
+from control.tree import held
+from energy_management.measurement import Reading
+
+
+class Bridged:
+    """Runs the bridge of a site, and speaks for its connectors as their EvseManager would.
+
+    Parameters
+    ----------
+    site_file : SiteFile
+        Buses, meters and connectors.
+    measures : mapping of meter to uuids
+        Which nodes and EVSEs each meter measures.
+    nominal_voltage_V : float
+        Converts watts of a limit into amperes.
+    on_reading : callable
+        Called with a meter's name and each reading, beside the inbox.
+    on_meter_fault : callable
+        Called with a meter's name and what is wrong with it; None when it is well again.
+    """
+
+    def __init__(
+        self,
+        site_file: SiteFile,
+        measures: Mapping[str, tuple[str, ...]],
+        nominal_voltage_V: float,
+        inbox: Inbox,
+        clock: Clock,
+        *,
+        on_reading: Callable[[str, Reading], None],
+        on_meter_fault: Callable[[str, str | None], None],
+    ) -> None:
+        self._connectors = site_file.bridged_connectors
+        self._measures = measures
+        self._nominal_voltage_V = nominal_voltage_V
+        self._inbox = inbox
+        self._clock = clock
+        self._on_reading_too = on_reading
+        self._states: dict[str, str] = {}
+        self._bridge = Bridge(
+            site_file.buses,
+            site_file.bridged_meters,
+            site_file.bridged_connectors,
+            on_reading=self._on_reading,
+            on_status=self._on_status,
+            on_meter_fault=on_meter_fault,
+            clock=lambda: clock().monotonic_s,
+        )
+
+    @property
+    def ways(self) -> dict[str, Send]:
+        """Way to each connector."""
+        return {name: self._way(name) for name in self._connectors}
+
+    def start(self) -> None:
+        """Open the buses."""
+        self._bridge.start()
+
+    def stop(self) -> None:
+        """Bring the connectors to their fallback and close the buses."""
+        self._bridge.stop()
+
+    def _way(self, name: str) -> Send:
+        def send(limits: JsonObject) -> None:
+            root = limits["limits_root_side"]
+            self._bridge.enforce(
+                name,
+                ConnectorLimit(
+                    self._amperes(root, name),
+                    root["ac_max_phase_count"]["value"] if "ac_max_phase_count" in root else None,
+                    limits["valid_for"],
+                ),
+            )
+
+        return send
+
+    def _amperes(self, limits: JsonObject, name: str) -> float:
+        """Amperes per phase that the limit comes to; export, or none given, is 0 as for EvseManager."""
+        amperes = limits["ac_max_current_A"]["value"] if "ac_max_current_A" in limits else 0.0
+        if "total_power_W" in limits:
+            phases = limits.get("ac_max_phase_count", {}).get(
+                "value", self._connectors[name].capabilities.max_phase_count
+            )
+            amperes = min(amperes, limits["total_power_W"]["value"] / (self._nominal_voltage_V * phases))
+        return max(0.0, float(amperes))
+
+    def _on_reading(self, meter: str, reading: Reading) -> None:
+        for uuid in self._measures.get(meter, ()):
+            self._inbox.reading(uuid, reading)
+        self._on_reading_too(meter, reading)
+
+    def _on_status(self, name: str, status: ConnectorStatus) -> None:
+        request = energy_flow_request(
+            name, self._connectors[name].capabilities, status, self._clock().utc_of(status.taken_at)
+        )
+        # EvseManager asks for priority when a car comes or goes; here every change of state does.
+        request["priority_request"] = self._states.get(name) != status.state
+        self._states[name] = status.state
+        self._inbox.request(name, _of_lost(request, status) or request)
+        if status.current_A is not None:
+            self._inbox.reading(
+                name, Reading(status.taken_at, status.current_A, total_power_W=status.power_W)
+            )
+
+
+def _of_lost(request: JsonObject, status: ConnectorStatus) -> JsonObject | None:
+    """Request of a connector that does not answer: it may go on with the limit it has. None if it answers."""
+    if status.fault is None or status.current_A is not None or not status.limit_A:
+        return None
+    limit = {"value": status.limit_A, "source": f"{request['uuid']} does not answer"}
+    return held(request, {request["uuid"]: {"ac_max_current_A": limit}})

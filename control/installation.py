@@ -1,0 +1,113 @@
+"""What settings and site file together say of the site, in the words of those who need it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from control.own_tree import OwnTree
+from control.settings import Settings, SettingsError
+from control.site_file import GRID, EvseSection, GridSection, NodeSection, SiteFile
+from control.tree import OwnNode
+from energy_management import EvseAttributes, NodeAttributes, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The site as a whole.
+
+    Attributes
+    ----------
+    tree : OwnTree
+        Nodes that this instance is itself.
+    site : Site
+        What the allocation should know of EVSEs and nodes.
+    measures : mapping of meter to uuids
+        Which nodes and EVSEs each bridged meter measures.
+    """
+
+    tree: OwnTree
+    site: Site = field(default_factory=Site)
+    measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def installation(
+    settings: Settings, site_file: SiteFile | None, *, has_powermeter: bool = False
+) -> Installation:
+    """Put settings and site file together.
+
+    Parameters
+    ----------
+    has_powermeter : bool
+        A grid meter comes through the requirement ``powermeter``.
+
+    Raises
+    ------
+    SettingsError
+        They contradict each other.
+    """
+    own = settings.module_id
+    grid = site_file.grid if site_file else None
+    root = OwnNode(
+        own,
+        _fuse_A(settings, grid),
+        grid.phases if grid else settings.phase_count,
+        grid.nominal_voltage if grid else settings.nominal_voltage_V,
+        settings.enhance_external_schedule,
+        source="site_file" if grid else "module_config",
+    )
+    if site_file is None:
+        meter_only = {own: NodeAttributes(fallback_A=0.0)} if has_powermeter else {}
+        return Installation(OwnTree(root), Site(nodes=meter_only))
+
+    def uuid(node: str) -> str:
+        return own if node == GRID else node
+
+    def is_metered(node: NodeSection | GridSection) -> bool:
+        return node.meter is not None or (node is grid and has_powermeter)
+
+    nodes: dict[str, NodeSection | GridSection] = {**site_file.nodes, **({own: grid} if grid else {})}
+    evses: dict[str, EvseSection] = {**site_file.evses, **site_file.connectors}
+    return Installation(
+        OwnTree(
+            root,
+            {
+                name: OwnNode(name, node.fuse, node.phases, root.nominal_voltage_V, source="site_file")
+                for name, node in site_file.nodes.items()
+            },
+            {
+                **{name: uuid(node.parent) for name, node in site_file.nodes.items()},
+                **{name: uuid(connector.node) for name, connector in site_file.connectors.items()},
+            },
+        ),
+        Site(
+            {name: _evse_attributes(evse) for name, evse in evses.items()},
+            {name: _node_attributes(node, is_metered=is_metered(node)) for name, node in nodes.items()},
+        ),
+        _measures({**nodes, **evses}),
+    )
+
+
+def _fuse_A(settings: Settings, grid: GridSection | None) -> float | None:
+    if grid is None:
+        return settings.fuse_limit_A
+    if settings.fuse_limit_A is not None and settings.fuse_limit_A != grid.fuse:
+        raise SettingsError(
+            f"{settings.module_id}: fuse_limit_A is {settings.fuse_limit_A:g} A but grid.fuse of "
+            f"{settings.site_file} is {grid.fuse:g} A: give it in one place"
+        )
+    return grid.fuse
+
+
+def _evse_attributes(evse: EvseSection) -> EvseAttributes:
+    rotation = None if evse.phase_rotation == "unknown" else evse.phase_rotation
+    return EvseAttributes(rotation, evse.priority, evse.weight)
+
+
+def _node_attributes(node: NodeSection | GridSection, *, is_metered: bool) -> NodeAttributes:
+    # A node with a meter has a fallback from the start: what is not measured yet must not count as free.
+    fallback_A = (node.fallback or 0.0) if is_metered else None
+    return NodeAttributes(node.max_unbalance, node.reserve, fallback_A, node.stale_after)
+
+
+def _measures(parts: Mapping[str, NodeSection | GridSection | EvseSection]) -> dict[str, tuple[str, ...]]:
+    meters = {part.meter for part in parts.values() if part.meter is not None}
+    return {meter: tuple(uuid for uuid, part in parts.items() if part.meter == meter) for meter in meters}
