@@ -61,6 +61,7 @@ class DeviceStatistics:
     answer_s: float = 0.0
     silent_until: float = field(default=-math.inf, repr=False)
     last_at: float = field(default=-math.inf, repr=False)
+    late_until: float = field(default=-math.inf, repr=False)
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class Bus:
             `NoAnswerError`, `RefusedError` or `DisconnectedError`.
         """
         device = self.devices.setdefault(unit, DeviceStatistics())
-        rest_s = device.last_at + gap_s - self._clock()
+        rest_s = max(device.last_at + gap_s, device.late_until) - self._clock()
         if rest_s > 0:
             await asyncio.sleep(rest_s)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -214,6 +215,7 @@ class Bus:
                 raise
             except NoAnswerError:
                 device.timeouts += 1
+                device.late_until = self._clock() + 2 * self._transport.late_answer_s
                 if attempt + 1 == tries:
                     self._count_silence(device)
                     self._hang_up_if_all_silent()
@@ -222,8 +224,6 @@ class Bus:
                 device.answer_s = self._clock() - asked_at
                 device.failed_in_a_row = 0
                 device.silent_until = -math.inf
-                if attempt > 0:
-                    await self._await_late_answer()
                 return Answer(values, asked_at)
             finally:
                 self._idle_since = device.last_at = self._clock()
@@ -234,11 +234,6 @@ class Bus:
         wait_s = self._idle_since + self._transport.frame_gap_s - self._clock()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-
-    async def _await_late_answer(self) -> None:
-        """Let the answer to a first, late try pass by before it can be taken for that of the next request."""
-        if self._transport.shares_line:
-            await asyncio.sleep(0.1)
 
     def _count_silence(self, device: DeviceStatistics) -> None:
         device.failed_in_a_row += 1

@@ -95,8 +95,9 @@ Request = Read | Write
 class Transport(Protocol):
     """What a bus needs of a line; requests never overlap."""
 
-    shares_line: bool
-    """True on serial lines: silence between frames matters, and an answer tells no request it belongs to."""
+    late_answer_s: float
+    """How long after its time is up an answer may still come and be taken for that of the next request to the
+    same device; 0 where answers carry the number of their request."""
     frame_gap_s: float
     """Silence between two frames."""
 
@@ -154,7 +155,8 @@ class ModbusTransport:
     def __init__(self, link: SerialLink | TcpLink) -> None:
         self._link = link
         self._client: AsyncModbusSerialClient | AsyncModbusTcpClient | None = None
-        self.shares_line = isinstance(link, SerialLink) or link.framing == "rtu"
+        numbered = isinstance(link, TcpLink) and link.framing == "tcp"
+        self.late_answer_s = 0.0 if numbered else link.timeout_s
         # 3.5 characters of 11 bits, above 19200 baud 1.75 ms: Modbus over Serial Line 1.02, section 2.5.1.1
         baudrate = link.baudrate if isinstance(link, SerialLink) else 0
         self.frame_gap_s = max(3.5 * 11 / baudrate, 0.00175) if baudrate else 0.0

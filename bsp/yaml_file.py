@@ -122,9 +122,9 @@ class YamlFile(Generic[T]):
         if isinstance(node, yaml.MappingNode):
             for key_node, value_node in node.value:
                 child = (*key, str(key_node.value))
-                if child in self._lines:
-                    self.problem(child, f"given twice (again in line {key_node.start_mark.line + 1})")
-                self._lines[child] = key_node.start_mark.line + 1
+                first, self._lines[child] = self._lines.get(child), key_node.start_mark.line + 1
+                if first is not None:
+                    self.problem(child, f"given twice, first in line {first}")
                 self._note_lines(value_node, child)
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):

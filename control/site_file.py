@@ -207,7 +207,7 @@ def load_site(path: Path) -> SiteFile:
     Raises
     ------
     SiteError
-        With one line for each problem: ``site.yaml:12 connectors.carport.bus: unknown bus 'rs486', known: ...``.
+        With one line for each problem: ``site.yaml:12 connectors.carport.bus: unknown bus 'rs486', ...``.
     """
     try:
         file = YamlFile(path, Sections)

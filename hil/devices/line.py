@@ -116,10 +116,10 @@ class _Line:
         if device is None:
             return
         device.requests += 1
-        faults = device.faults
+        faults = device.faults.next()
         if faults.silent:
             return
-        response = _respond(device, request)
+        response = _respond(device, request, faults)
         response.dev_id, response.transaction_id = request.dev_id, request.transaction_id
         frame = framer.buildFrame(response)
         if faults.corrupt:
@@ -129,10 +129,10 @@ class _Line:
         writer.write(faults.noise + frame)
 
 
-def _respond(device: RegisterDevice, request: ModbusPDU) -> ModbusPDU:
+def _respond(device: RegisterDevice, request: ModbusPDU, faults: Faults) -> ModbusPDU:
     try:
-        if device.faults.exception is not None:
-            raise DeviceRefusesError(device.faults.exception)
+        if faults.exception is not None:
+            raise DeviceRefusesError(faults.exception)
         if request.function_code in _READS:
             table, response = _READS[request.function_code]
             values = device.read(table, request.address, request.count)

@@ -1,5 +1,6 @@
 """A simulated device: its registers are generated from the profile that the bridge reads it with."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,8 @@ class Faults:
         A bit of each answer is wrong, so that its checksum does not fit.
     noise : bytes
         What is heard on the line before each answer.
+    times : int or None
+        How many requests meet these faults before all is well again; None for ever.
     """
 
     silent: bool = False
@@ -40,6 +43,17 @@ class Faults:
     exception: int | None = None
     corrupt: bool = False
     noise: bytes = b""
+    times: int | None = None
+
+    def next(self) -> "Faults":
+        """Give the faults that the next request meets."""
+        met = dataclasses.replace(self)
+        if self.times is not None:
+            self.times -= 1
+            if self.times <= 0:
+                for field in dataclasses.fields(self):
+                    setattr(self, field.name, field.default)
+        return met
 
 
 class RegisterDevice:

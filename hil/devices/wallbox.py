@@ -84,9 +84,15 @@ class WallboxDevice(RegisterDevice):
         self._point = point
         self._safe_current_A = safe_current_A
         self._clock = clock
-        self._held: dict[str, Value] = self._factory_settings()
-        watchdog = profile.watchdog
-        self._fed_at = clock() if watchdog is not None and watchdog.feed == "traffic" else math.inf
+        self._held: dict[str, Value] = {}
+        self._fed_at = math.inf
+        self.power_cycle()
+
+    def power_cycle(self) -> None:
+        """Start anew with the factory settings."""
+        self._held = self._factory_settings()
+        watchdog = self._charger.watchdog
+        self._fed_at = self._clock() if watchdog is not None and watchdog.feed == "traffic" else math.inf
         self._apply()
 
     def values(self) -> Mapping[str, Value]:

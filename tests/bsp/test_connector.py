@@ -1,0 +1,270 @@
+"""Connectors on real sockets: limits, their end, watchdogs. Time is the test's own."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.device import Device
+from bsp.profile import ConnectorProfile, connector_profile
+from bsp.registers import Value
+from bsp.transport import NoAnswerError, TcpLink
+from energy_management.measurement import Reading
+from hil.devices import WallboxDevice, serve_tcp
+from tests.bsp.plant import Point, VirtualClock, on_bus
+
+# without the silence that it needs between requests, which a clock that stands still would never see end
+HEIDELBERG = msgspec.structs.replace(connector_profile("heidelberg_energy_control"), request_gap=0.0)
+ALFEN = connector_profile("alfen_eve")
+
+
+class Bench:
+    """A charger behind a socket, the connector that drives it, and the clock of both."""
+
+    def __init__(self, profile: ConnectorProfile, **settings: Any) -> None:
+        self.profile = profile
+        self.settings = settings
+        self.clock = VirtualClock()
+        self.point = Point()
+        self.device = WallboxDevice(profile, self.point, clock=self.clock)
+        self.connector: Connector
+
+    def run(self, work: Callable[["Bench"], Awaitable[Any]]) -> Any:
+        async def with_device(device: Device) -> Any:
+            self.connector = Connector(device, self.profile, self.clock, **self.settings)
+            return await work(self)
+
+        with serve_tcp({1: self.device}) as line:
+            link = TcpLink(line.host, line.port, timeout_s=0.2)
+            return on_bus(link, self.profile, 1, with_device, self.clock)
+
+    async def cycle(self, after_s: float = 0.0) -> ConnectorStatus:
+        self.clock.advance(after_s)
+        self.device.tick()
+        return await self.connector.cycle()
+
+
+PROFILES = pytest.mark.parametrize("profile", [HEIDELBERG, ALFEN], ids=["heidelberg", "alfen"])
+
+
+@PROFILES
+def test_a_connector_pauses_until_it_is_given_a_limit(profile: ConnectorProfile) -> None:
+    async def work(bench: Bench) -> None:
+        assert bench.point.limit_A == profile.current_limit.maximum  # as the charger would do by itself
+        status = await bench.cycle()
+        assert bench.point.limit_A == 0.0
+        assert status.limit_A == 0.0
+        assert status.fault is None
+
+    Bench(profile).run(work)
+
+
+@PROFILES
+def test_a_limit_reaches_the_car_and_is_read_back(profile: ConnectorProfile) -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(10.0))
+        status = await bench.cycle()
+        assert bench.point.limit_A == pytest.approx(10.0)
+        assert status.limit_A == pytest.approx(10.0)
+        assert status.state == "C"
+        assert status.current_A == pytest.approx((10.0, 10.0, 10.0))
+        assert status.power_W == pytest.approx(6930.0, rel=0.001)
+        assert status.energy_Wh == pytest.approx(5432.0)
+        assert status.active_phases == 3
+        assert status.taken_at == bench.clock.now_s
+
+    Bench(profile).run(work)
+
+
+def test_a_limit_is_rounded_down_to_what_the_charger_takes() -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(12.39))
+        await bench.cycle()
+        assert bench.point.limit_A == pytest.approx(12.3)
+
+    Bench(HEIDELBERG).run(work)
+
+
+@pytest.mark.parametrize(
+    ("enforced_A", "offered_A"), [(5.9, 0.0), (6.0, 6.0), (0.0, 0.0), (16.0, 16.0), (99.0, 16.0), (-4.0, 0.0)]
+)
+def test_below_the_minimum_is_a_pause_and_above_the_maximum_is_the_maximum(
+    enforced_A: float, offered_A: float
+) -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(enforced_A))
+        await bench.cycle()
+        assert bench.point.limit_A == offered_A
+
+    Bench(HEIDELBERG).run(work)
+
+
+def test_no_limit_exceeds_what_the_cable_carries() -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(32.0))
+        await bench.cycle()
+        assert bench.point.limit_A == 20.0
+
+    Bench(ALFEN, maximum_A=20.0).run(work)
+
+
+@PROFILES
+@pytest.mark.parametrize("fallback_A", [0.0, 8.0])
+def test_a_limit_that_runs_out_ends_in_the_fallback(profile: ConnectorProfile, fallback_A: float) -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(14.0, valid_for_s=10.0))
+        await bench.cycle()
+        await bench.cycle(after_s=9.9)
+        assert bench.point.limit_A == pytest.approx(14.0)
+        await bench.cycle(after_s=0.2)
+        assert bench.point.limit_A == pytest.approx(fallback_A)
+
+    Bench(profile, fallback_A=fallback_A).run(work)
+
+
+def test_the_watchdog_is_armed_with_timeout_and_fallback() -> None:
+    async def work(bench: Bench) -> dict[str, Value]:
+        await bench.cycle()
+        return dict(bench.device.values())
+
+    settings = Bench(HEIDELBERG, fallback_A=7.0).run(work)
+    assert settings["watchdog_timeout"] == pytest.approx(15.0)
+    assert settings["fallback"] == pytest.approx(7.0)
+    assert settings["standby"] == 4
+
+
+def test_a_dead_manager_ends_in_the_fallback_of_the_charger() -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(16.0, valid_for_s=3600.0))
+        await bench.cycle()
+        bench.clock.advance(14.9)
+        bench.device.tick()
+        assert bench.point.limit_A == 16.0
+        bench.clock.advance(0.2)
+        bench.device.tick()
+        assert bench.point.limit_A == 7.0
+
+    Bench(HEIDELBERG, fallback_A=7.0).run(work)
+
+
+def test_a_watchdog_is_fed_while_limits_are_renewed() -> None:
+    async def work(bench: Bench) -> None:
+        for _ in range(200):
+            bench.connector.enforce(ConnectorLimit(16.0, valid_for_s=10.0))
+            await bench.cycle(after_s=1.0)
+            assert bench.point.limit_A == 16.0
+
+    Bench(ALFEN).run(work)
+
+
+def test_a_watchdog_is_not_fed_when_the_control_loop_has_stopped() -> None:
+    """The bridge lives on, and the charger's own watchdog expires all the same."""
+
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(16.0, valid_for_s=10.0))
+        fallbacks = []
+        for _ in range(90):
+            await bench.cycle(after_s=1.0)
+            fallbacks.append(bench.point.limit_A)
+        assert fallbacks[20] == 10.0  # the site file's
+        assert 6.0 in fallbacks[60:]  # the charger's own
+
+    Bench(ALFEN, fallback_A=10.0).run(work)
+
+
+def test_a_charger_that_comes_back_from_a_power_cut_gets_its_limit_and_settings_again() -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(9.0, valid_for_s=1000.0))
+        await bench.cycle()
+        bench.device.faults.silent = True
+        with pytest.raises(NoAnswerError):
+            await bench.cycle(after_s=1.0)
+        bench.device.power_cycle()
+        bench.device.faults.silent = False
+        assert bench.point.limit_A == 16.0
+        await bench.cycle(after_s=1.0)
+        assert bench.point.limit_A == 9.0
+        assert bench.device.values()["standby"] == 4
+
+    Bench(HEIDELBERG).run(work)
+
+
+def test_a_limit_that_somebody_else_changed_is_put_right() -> None:
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(9.0))
+        await bench.cycle()
+        bench.device.written("limit", 13.0)
+        await bench.cycle()
+        await bench.cycle()
+        assert bench.point.limit_A == 9.0
+
+    Bench(HEIDELBERG).run(work)
+
+
+class Stubborn(WallboxDevice):
+    """Confirms every limit and keeps its own."""
+
+    def written(self, name: str, value: Value) -> None:
+        super().written(name, 11.0 if name == "limit" else value)
+
+
+def test_a_charger_that_does_not_take_its_limit_is_reported() -> None:
+    bench = Bench(HEIDELBERG)
+    bench.device = Stubborn(HEIDELBERG, bench.point, clock=bench.clock)
+
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(8.0))
+        assert (await bench.cycle()).fault is None
+        status = await bench.cycle()
+        assert status.fault == "does not take its limit: 8 A written, 11 A read back"
+        assert status.limit_A == 11.0
+
+    bench.run(work)
+
+
+@pytest.mark.parametrize("state", ["A", "B", "C"])
+@PROFILES
+def test_the_state_is_that_of_the_car(profile: ConnectorProfile, state: str) -> None:
+    async def work(bench: Bench) -> None:
+        bench.point.state = state
+        assert (await bench.cycle()).state == state
+
+    Bench(profile).run(work)
+
+
+def test_a_state_that_the_profile_does_not_know_is_a_fault() -> None:
+    class Strange(WallboxDevice):
+        def _status(self) -> dict[str, Value]:
+            return {"charging_state": 77}
+
+    bench = Bench(HEIDELBERG)
+    bench.device = Strange(HEIDELBERG, bench.point, clock=bench.clock)
+
+    async def work(bench: Bench) -> None:
+        status = await bench.cycle()
+        assert status.state == "F"
+        assert status.fault == "unknown status: charging_state 77"
+
+    bench.run(work)
+
+
+def test_a_meter_of_its_own_counts_more_than_the_chargers_as_long_as_it_lives() -> None:
+    meter = Reading(taken_at=1000.0, current_A=(3.0, 3.0, 3.0), total_power_W=2000.0, energy_import_Wh=1.0)
+
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(9.0, valid_for_s=100.0))
+        assert (await bench.cycle()).current_A == (3.0, 3.0, 3.0)
+        assert (await bench.cycle(after_s=6.0)).current_A == pytest.approx((9.0, 9.0, 9.0))
+
+    Bench(HEIDELBERG, measure=lambda: meter).run(work)
+
+
+def test_a_car_on_one_phase_is_seen() -> None:
+    async def work(bench: Bench) -> None:
+        bench.point.phases = 1
+        bench.connector.enforce(ConnectorLimit(9.0))
+        assert (await bench.cycle()).active_phases == 1
+
+    Bench(HEIDELBERG).run(work)
