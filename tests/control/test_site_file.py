@@ -127,7 +127,7 @@ def test_quantities_read_naturally(write, written: str, is_read_as: float) -> No
         (
             "profile: alfen_eve",
             "profile: alfen_ev",
-            "site.yaml:22 connectors.drive.profile: no profile 'alfen_ev' (did you mean 'alfen_eve'?), known: ",
+            "site.yaml:22 connectors.drive.profile: no profile 'alfen_ev' (did you mean 'alfen_eve'?), ",
         ),
         (
             "unit: 2",
