@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.vectors import Json, load, run, value
+from tests.conformance.vectors import load, run, value
 from tests.energy_management.checker import check
-from tests.energy_management.problem import DEFAULTS
+from tests.energy_management.problem import DEFAULTS, Json
 
 SLICE_A = 0.5  # what EVerest trades at a time, and so how far it may be off the exact share
 WATTS_PER_AMPERE = 3 * DEFAULTS["nominal_ac_voltage"]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.vectors import Json, load, run, value
+from tests.conformance.vectors import load, run, value
 from tests.energy_management.checker import check
+from tests.energy_management.problem import Json
 
 NAMES = {"A": "ac_max_current_A", "W": "total_power_W", "ph": "ac_max_phase_count"}
 SERVED_A = 6.0

@@ -12,7 +12,13 @@ from tests.energy_management.linear_program import max_min
 from tests.energy_management.problem import DEFAULTS, Json, format_time, read_slot
 from tests.energy_management.trees import NOW, dc_evse, evse, node
 
-ROTATIONS = {"evses": {f"e{k}": {"phase_rotation": f"L{k}"} for k in (1, 2, 3)}}
+ROTATIONS = {
+    "evses": {
+        "e1": {"phase_rotation": "L1 L2 L3"},
+        "e2": {"phase_rotation": "L2 L3 L1"},
+        "e3": {"phase_rotation": "L3 L1 L2"},
+    }
+}
 
 
 def three_single_phase(fuse_A: float) -> Json:
