@@ -131,7 +131,10 @@ class StubManager:
         return answer.data["data"]
 
     def _receive(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
-        payload: Json = json.loads(message.payload) if message.payload else None
+        try:
+            payload: Json = json.loads(message.payload)
+        except ValueError:
+            payload = None
         with self._arrived:
             self.messages.append(Message(message.topic, payload, message.retain, message.qos))
             self._arrived.notify_all()
