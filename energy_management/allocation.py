@@ -1,0 +1,84 @@
+"""From demand and limits to the current of every EVSE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from energy_management.admission import admit
+from energy_management.constraints import Network
+from energy_management.coverage import Bools, Floats, Ints
+from energy_management.demand import IDLE, Demand
+from energy_management.filling import fill
+from energy_management.limits import Limiter, phases_loaded
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What every EVSE gets; arrays over (EVSE, slot).
+
+    Attributes
+    ----------
+    network : Network
+        The constraints that hold with these phases.
+    phases : ndarray of int
+        On how many phases each EVSE charges.
+    loaded : ndarray of bool, shape (3, evses, slots)
+        Which grid phases it loads.
+    dropped : ndarray of bool
+        Who charges on fewer phases because its minimum did not fit on more.
+    served : ndarray of bool
+        Whose minimum fits.
+    current_A : ndarray of float
+        Per phase; not negative, whatever the direction.
+    """
+
+    network: Network
+    phases: Ints
+    loaded: Bools
+    dropped: Bools
+    served: Bools
+    current_A: Floats
+
+
+def allocate(limiter: Limiter, phases: Ints, fewer_phases: Ints, order: Ints) -> Allocation:
+    """Serve minima in an order, then share the rest fairly, class by class.
+
+    Parameters
+    ----------
+    phases, fewer_phases : ndarray of int, shape (evses, slots)
+        On how many phases each EVSE charges, and on how many it would rather than wait.
+    order : ndarray of int
+        In which EVSEs are admitted.
+    """
+    demand = limiter.demand
+    network = limiter.network(phases)
+    fewer = limiter.network(fewer_phases) if (fewer_phases != phases).any() else None
+    present = demand.takes_part & (demand.urgency != IDLE)[:, None]
+    nothing = np.zeros_like(demand.minimum_A)
+    admission = admit(network, nothing, demand.minimum_A, present, order, fewer)
+    if admission.dropped.any():
+        phases = np.where(admission.dropped, fewer_phases, phases)
+        network = limiter.network(phases)
+    served = admission.served
+    current_A = share(network, demand, served, np.where(served, demand.minimum_A, 0.0))
+    idle = demand.takes_part & (demand.urgency == IDLE)[:, None]
+    if idle.any():
+        leftover = admit(network, current_A, demand.minimum_A, idle, order, None)
+        current_A = share(
+            network, demand, leftover.served, np.where(leftover.served, demand.minimum_A, current_A)
+        )
+        served = served | leftover.served
+    loaded = phases_loaded(limiter.tree, limiter.site, phases)
+    return Allocation(network, phases, loaded, admission.dropped, served, current_A)
+
+
+def share(network: Network, demand: Demand, sharing: Bools, floor_A: Floats) -> Floats:
+    """Fill class by class, each from where the ones before it have left off."""
+    current_A = floor_A
+    for members in demand.classes():
+        taking = sharing & members
+        if taking.any():
+            current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking)
+    return current_A

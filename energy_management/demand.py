@@ -1,0 +1,117 @@
+"""What each EVSE asks for: how urgently, in which direction, how much at least and on which phases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from energy_management.coverage import Bools, Floats, Ints
+from energy_management.schedules import Limits
+from energy_management.setpoints import NO_PRIORITY, Setpoints
+from energy_management.site import EvseAttributes, Site
+from energy_management.tree import Tree
+
+WANTS, WAITS, IDLE = 0, 1, 2
+"""Urgency: draws or wants to; may resume at any moment, so its minimum is kept; no car that could draw."""
+
+URGENCY = {
+    "Charging": WANTS,
+    "PrepareCharging": WANTS,
+    "WaitForEnergy": WANTS,
+    "PausedEVSE": WANTS,
+    "WaitForAuth": WAITS,
+    "PausedEV": WAITS,
+    "Unplugged": IDLE,
+    "Finished": IDLE,
+    "Disabled": IDLE,
+}
+"""Urgency by `evse_state` of EVerest; a request without a state wants."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the EVSEs ask for. Arrays are over (EVSE, slot).
+
+    Where any EVSE exports, the slots of export follow those of import, so that each appears twice.
+
+    Attributes
+    ----------
+    urgency, priority : ndarray of int, shape (evses,)
+    weight : ndarray of float, shape (evses, 1)
+    exporting : ndarray of bool, shape (evses, slots of the timeline)
+        Who is asked to export.
+    takes_part : ndarray of bool
+        Import or export, whatever this slot is about, is what the EVSE is asked to do.
+    minimum_A : ndarray of float
+        It draws at least this, or nothing.
+    fewest_phases, most_phases, present_phases : ndarray of int
+        Allowed numbers of phases, and on how many it is now.
+    can_switch : ndarray of bool
+        Its hardware can change phases while charging.
+    """
+
+    urgency: Ints
+    priority: Ints
+    weight: Floats
+    exporting: Bools
+    takes_part: Bools
+    minimum_A: Floats
+    fewest_phases: Ints
+    most_phases: Ints
+    present_phases: Ints
+    can_switch: Bools
+
+    def classes(self) -> Iterator[Bools]:
+        """Who shares with whom, in the order of filling; each of shape (evses, 1).
+
+        EVSEs that want by priority, then those that wait, then those without a car.
+        """
+        wants = self.urgency == WANTS
+        for priority in np.unique(self.priority[wants])[::-1]:
+            yield (wants & (self.priority == priority))[:, None]
+        for urgency in (WAITS, IDLE):
+            if (members := self.urgency == urgency).any():
+                yield members[:, None]
+
+
+def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoints | None) -> Bools:
+    """Who is to export: where a setpoint says so, or the EVSE itself wants no import but offers export.
+
+    An import limit of zero that somebody above sets never makes an EVSE export.
+    """
+    own = tree.evses
+    asked = (_own_offer(imports, own) <= 0) & (_own_offer(exports, own) > 0)
+    if setpoints is None:
+        return asked
+    governed = setpoints.governing(tree) < NO_PRIORITY
+    return np.where(governed, setpoints.discharging(tree), asked)
+
+
+def _own_offer(limits: Limits, own: Ints) -> Floats:
+    """The lesser of the current and the power that an EVSE names; only its sign means anything."""
+    return np.asarray(np.minimum(limits.current_A[own], limits.power_W[own]))
+
+
+def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Demand:
+    """The demand of all EVSEs, from the limits on their way to the root."""
+    above = tree.coverage.above
+    uuids = tree.evse_uuids
+    unlisted = EvseAttributes()
+    attributes = [site.evses.get(uuid, unlisted) for uuid in uuids]
+    states = [tree.nodes[position].get("evse_state", "Charging") for position in tree.evses.tolist()]
+    most_phases = np.minimum(above(np.minimum, limits.max_phases), 3)
+    imports_only = limits.current_A.shape[1] == exporting.shape[1]
+    return Demand(
+        urgency=np.array([URGENCY[state] for state in states]),
+        priority=np.array([found.priority for found in attributes]),
+        weight=np.array([[found.weight] for found in attributes]),
+        exporting=exporting,
+        takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),
+        minimum_A=above(np.maximum, limits.min_current_A),
+        fewest_phases=np.maximum(above(np.maximum, limits.min_phases), 1),
+        most_phases=most_phases,
+        present_phases=np.minimum(limits.active_phases[tree.evses], most_phases),
+        can_switch=limits.can_switch[tree.evses],
+    )

@@ -1,0 +1,122 @@
+"""On how many phases each EVSE charges, and when it is switched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from energy_management.config import ManagerConfig
+from energy_management.constraints import Network
+from energy_management.coverage import Bools, Floats, Ints
+from energy_management.demand import IDLE, Demand
+from energy_management.state import EvseState
+
+NEVER, ONEWAY, BOTH = "Never", "Oneway", "Both"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Between which numbers of phases EVSEs may change; arrays over (EVSE, slot).
+
+    Attributes
+    ----------
+    present, low, high : ndarray of int
+        As it is, on the fewest and on the most phases. Where an EVSE may not change, all three are the same.
+    """
+
+    present: Ints
+    low: Ints
+    high: Ints
+
+    @property
+    def exists(self) -> bool:
+        """Whether any EVSE could change."""
+        return bool((self.low != self.high).any())
+
+
+def choices(demand: Demand, mode: str) -> Choice:
+    """What the hardware, the limits on phases and the mode leave to choose."""
+    present = demand.present_phases
+    free = demand.can_switch & (demand.urgency != IDLE)[:, None] & (mode != NEVER)
+    free[:, demand.exporting.shape[1] :] = False
+    low = np.where(free & (demand.fewest_phases < present), demand.fewest_phases, present)
+    high = np.where(free & (mode == BOTH), np.maximum(demand.most_phases, present), present)
+    return Choice(present, low, high)
+
+
+def power_on_most_phases(network: Network, choice: Choice, share_A: Floats, voltage_V: float) -> Floats:
+    """Power [W] that an EVSE could have on most phases: its fair share and what others leave.
+
+    Parameters
+    ----------
+    network : Network
+        The constraints when all that may switch are on most phases.
+    share_A : ndarray, shape (evses, slots)
+        The fair shares then, without regard to minimum currents.
+    """
+    watts = np.array([family.unit == "W" for family in network.families])
+    coefficient = network.coefficient[watts]
+    free = np.maximum(network.capacity[watts] - network.load(share_A)[watts], 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        more_A = np.where(coefficient > 0, network.rows.above(np.minimum, free) / coefficient, np.inf)
+        alone_A = np.where(coefficient > 0, network.alone[watts] / coefficient, np.inf)
+    offered_A = np.minimum(share_A + more_A.min(axis=0), alone_A.min(axis=0))
+    return offered_A * choice.high * voltage_V
+
+
+def choose(choice: Choice, demand: Demand, power_W: Floats, config: ManagerConfig) -> Ints:
+    """The best number of phases for a power, without regard to what was before this run.
+
+    Fewer where power is short of the minimum on most phases, more where it exceeds that by the hysteresis,
+    and else as it is.
+    """
+    needed_W = demand.minimum_A * choice.high * config.nominal_ac_voltage
+    best = np.where(power_W > needed_W + config.switch_3ph1ph_power_hysteresis_W, choice.high, choice.present)
+    return np.where(power_W < needed_W, choice.low, best)
+
+
+class Switching:
+    """Applies the limits on switching that depend on the past, in the slot that is active now.
+
+    It counts switches of a session when they have happened, and measures how long three phases would have
+    been possible.
+    """
+
+    def __init__(self, config: ManagerConfig, monotonic_s: float) -> None:
+        self._config = config
+        self._now_s = monotonic_s
+
+    def observe(self, state: EvseState, urgency: int, present: int) -> None:
+        """Take note of the phases that an EVSE reports; without a car its session is over."""
+        if urgency == IDLE:
+            state.active_phases, state.switches, state.one_phase_best_at = None, 0, None
+            return
+        if state.active_phases is None:
+            state.active_phases = present
+        elif state.active_phases != present:
+            state.active_phases = present
+            state.switches += 1
+
+    def is_used_up(self, state: EvseState) -> bool:
+        """Whether all switches that a session may have are done."""
+        allowed = self._config.switch_3ph1ph_max_nr_of_switches_per_session
+        return 0 < allowed <= state.switches
+
+    def sticky(self, present: int, low: int, high: int) -> int:
+        """The number of phases once no more switches are allowed."""
+        wanted = self._config.switch_3ph1ph_switch_limit_stickyness
+        return {"SinglePhase": low, "ThreePhase": high}.get(wanted, present)
+
+    def settle(self, state: EvseState, best: int, present: int, low: int) -> int:
+        """Down at once, up only when that has been best for long enough."""
+        if best < present or (best == low and best == present):
+            state.one_phase_best_at = self._now_s
+        elif best > present and not self.may_rise(state):
+            return present
+        return best
+
+    def may_rise(self, state: EvseState) -> bool:
+        """Whether more phases have been possible for long enough."""
+        since = state.one_phase_best_at
+        return since is None or self._now_s - since >= self._config.switch_3ph1ph_time_hysteresis_s

@@ -1,0 +1,61 @@
+"""Reads an energy flow request into arrays; what is malformed is made safe first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from energy_management import hardening
+from energy_management.demand import URGENCY
+from energy_management.schedules import Schedules, Stamps, read_schedules
+from energy_management.setpoints import read_setpoints
+from energy_management.tree import MalformedRequestError, Node, Tree, build, flatten
+
+
+@dataclass(frozen=True)
+class Request:
+    """An energy flow request, read.
+
+    Attributes
+    ----------
+    tree : Tree
+    imports, exports : Schedules
+    setpoints : list
+        As `setpoints.read_setpoints` gives them.
+    stamps : Stamps
+        All timestamps.
+    rejected : list of tuple of str
+        Uuid and reason of every part that could not be used.
+    """
+
+    tree: Tree
+    imports: Schedules
+    exports: Schedules
+    setpoints: list[tuple[int, list[Node], tuple[int, ...]]]
+    stamps: Stamps
+    rejected: list[tuple[str, str]]
+
+
+def read_request(request: Any) -> Request:
+    """Read a request of any content. What EVerest's types do not allow is made safe and reported."""
+    try:
+        return _read(request, [])
+    except hardening.SIGNS_OF_MALFORMED:
+        safe, rejected = hardening.sanitise(request)
+        return _read(safe, rejected)
+
+
+def _read(request: Node, rejected: list[tuple[str, str]]) -> Request:
+    tree = build(*flatten(request))
+    for position in tree.evses.tolist():
+        if tree.nodes[position].get("evse_state", "Charging") not in URGENCY:
+            raise MalformedRequestError
+    stamps = Stamps()
+    return Request(
+        tree,
+        read_schedules(tree.nodes, "import", stamps),
+        read_schedules(tree.nodes, "export", stamps),
+        read_setpoints(tree, stamps),
+        stamps,
+        rejected,
+    )

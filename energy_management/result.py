@@ -1,0 +1,124 @@
+"""Builds the `EnforcedLimits` that EVerest's EvseManager expects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from energy_management.allocation import Allocation
+from energy_management.coverage import Bools, Floats, Ints
+from energy_management.limits import Limiter
+from energy_management.reasons import binding_sources, joined
+from energy_management.schedules import Texts
+
+KEPT, SWITCHED = "active phases", "phase switching"
+"""Sources of a number of phases that no limit asks for."""
+
+
+@dataclass(frozen=True)
+class Grants:
+    """What every EVSE gets in each slot of the timeline, with who limits it; arrays over (EVSE, slot).
+
+    Attributes
+    ----------
+    current_A : ndarray of float
+        Per phase; export is negative.
+    phases : ndarray of int
+        Number of phases.
+    power_W : ndarray of float
+        Export is negative.
+    power_is_limited : ndarray of bool
+        A power limit exists on the way to the root, so that the result names power too.
+    source, phases_source : ndarray of str
+        Who limits current and power, and who the phases.
+    """
+
+    current_A: Floats
+    phases: Ints
+    power_W: Floats
+    power_is_limited: Bools
+    source: Texts
+    phases_source: Texts
+
+
+def grants(limiter: Limiter, allocation: Allocation) -> Grants:
+    """What an allocation gives to each EVSE, in the direction that it is asked for."""
+    tree, demand, limits = limiter.tree, limiter.demand, limiter.limits
+    nodes, network = tree.coverage, allocation.network
+    step_A = np.where(allocation.current_A > 0, 0.0, demand.minimum_A)
+    limited = np.zeros_like(allocation.served)
+    for family in network.families:
+        if family.unit == "W":
+            limited |= nodes.above(np.logical_or, np.isfinite(family.capacity)) & (family.coefficient > 0)
+    slots = demand.exporting.shape[1]
+
+    def asked_for(values: NDArray[Any]) -> NDArray[Any]:
+        if values.shape[1] == slots:
+            return values
+        return np.where(demand.exporting, values[:, slots:], values[:, :slots])
+
+    current_A = np.where(demand.exporting, -1.0, 1.0) * asked_for(allocation.current_A)
+    phases = asked_for(allocation.phases)
+    return Grants(
+        current_A + 0.0,  # no negative zeros
+        phases,
+        current_A * phases * limiter.nominal_voltage_V + 0.0,
+        asked_for(limited),
+        asked_for(binding_sources(network.families, nodes, allocation.current_A, step_A)),
+        asked_for(_phases_sources(limiter, allocation)),
+    )
+
+
+def _phases_sources(limiter: Limiter, allocation: Allocation) -> Texts:
+    """Who limits the number of phases; where it is below that limit, why."""
+    demand, limits, nodes = limiter.demand, limiter.limits, limiter.tree.coverage
+    most = demand.most_phases
+    names = joined(
+        [((limits.max_phases[nodes.pair_node] == most[nodes.pair_evse]), limits.max_phases_source)], nodes
+    )
+    below = np.where(allocation.phases == demand.present_phases, KEPT, SWITCHED)
+    return np.where((allocation.phases == most) & (names != ""), names, below)
+
+
+def enforced_limits(
+    uuids: Sequence[str], grants: Grants, stamps: Sequence[str], active: int, valid_for_s: int
+) -> list[dict[str, Any]]:
+    """One `EnforcedLimits` per EVSE, in the order of the uuids."""
+    rows = zip(
+        uuids,
+        grants.current_A.tolist(),
+        grants.phases.tolist(),
+        grants.power_W.tolist(),
+        grants.power_is_limited.tolist(),
+        grants.source.tolist(),
+        grants.phases_source.tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "uuid": uuid,
+            "valid_for": valid_for_s,
+            "limits_root_side": _limits(*(values[active] for values in columns)),
+            "schedule": [
+                {"timestamp": stamp, "limits_to_root": _limits(*values)}
+                for stamp, *values in zip(stamps, *columns, strict=True)
+            ],
+        }
+        for uuid, *columns in rows
+    ]
+
+
+def _limits(
+    current_A: float, phases: int, power_W: float, power_is_limited: bool, source: str, phases_source: str
+) -> dict[str, Any]:
+    """Limits of one slot. As in EVerest, zero current comes without a number of phases."""
+    limits: dict[str, Any] = {"ac_max_current_A": {"value": current_A, "source": source}}
+    if current_A:
+        limits["ac_max_phase_count"] = {"value": phases, "source": phases_source}
+    if power_is_limited:
+        limits["total_power_W"] = {"value": power_W, "source": source}
+    return limits

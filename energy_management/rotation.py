@@ -1,0 +1,61 @@
+"""Whose turn it is when not all minimum currents fit: everybody's, one interval after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from energy_management.coverage import Bools, Ints
+from energy_management.demand import Demand
+from energy_management.state import EvseState
+
+_IN_TURN, _IN_QUEUE, _TURN_OVER = 0, 1, 2
+
+
+def order_of_admission(demand: Demand, states: Sequence[EvseState], monotonic_s: float) -> Ints:
+    """All EVSEs in the order in which their minima are served.
+
+    By urgency and priority; then those in their turn, those who wait, the longest first, and those whose
+    turn is over, the one served longest last.
+    """
+    ranks = [_rank(state, monotonic_s) for state in states]
+    stage = np.array([stage for stage, _ in ranks])
+    since = np.array([since for _, since in ranks])
+    return np.lexsort((since, stage, -demand.priority, demand.urgency))
+
+
+def _rank(state: EvseState, monotonic_s: float) -> tuple[int, float]:
+    if state.served_since is None:
+        return _IN_QUEUE, monotonic_s if state.waiting_since is None else state.waiting_since
+    turn_over = state.turn_ends is not None and state.turn_ends <= monotonic_s
+    return _TURN_OVER if turn_over else _IN_TURN, -state.served_since
+
+
+def take_turns(
+    states: Sequence[EvseState], asks: Bools, served: Bools, monotonic_s: float, interval_s: float
+) -> None:
+    """Remember who is served and who waits; while somebody waits, those served have turns that end.
+
+    Parameters
+    ----------
+    asks, served : ndarray of bool, shape (evses,)
+        Who wants a minimum current now, and who of them has it.
+    """
+    contended = bool((asks & ~served).any())
+    for state, wants, has in zip(states, asks.tolist(), served.tolist(), strict=True):
+        if not wants:
+            state.served_since = state.waiting_since = state.turn_ends = None
+        elif not has:
+            state.served_since = state.turn_ends = None
+            if state.waiting_since is None:
+                state.waiting_since = monotonic_s
+        else:
+            state.waiting_since = None
+            if state.served_since is None:
+                state.served_since = monotonic_s
+                state.turn_ends = None
+            if not contended:
+                state.turn_ends = None
+            elif state.turn_ends is None or state.turn_ends <= monotonic_s:
+                state.turn_ends = monotonic_s + interval_s

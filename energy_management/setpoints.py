@@ -1,0 +1,159 @@
+"""Setpoints: targets that a node sets for all EVSEs below it, charging or discharging."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from energy_management.coverage import Bools, Floats, Ints
+from energy_management.schedules import HIGHEST, Stamps, Texts
+from energy_management.timeline import Timeline
+from energy_management.tree import MalformedRequestError, Node, Tree
+
+NO_PRIORITY = 1001
+"""Above the lowest priority of EVerest's types, which is 1000; the highest is 0."""
+
+
+@dataclass(frozen=True)
+class Setpoints:
+    """The setpoint of each node in each slot, shape (nodes, slots); positive is charging.
+
+    Attributes
+    ----------
+    current_A, power_W : ndarray of float
+        NaN where the setpoint is of the other kind or absent.
+    priority : ndarray of int
+        `NO_PRIORITY` where there is none.
+    source : ndarray of str
+        Who set it.
+    """
+
+    current_A: Floats
+    power_W: Floats
+    priority: Ints
+    source: Texts
+
+    def governing(self, tree: Tree) -> Ints:
+        """The priority that each EVSE obeys: the best, so the lowest number, of the nodes above it."""
+        return tree.coverage.above(np.minimum, self.priority)
+
+    def discharging(self, tree: Tree) -> Bools:
+        """Which EVSEs are told to discharge in which slot, by a setpoint of the priority that they obey."""
+        pairs = tree.coverage
+        negative = (self.current_A < 0) | (self.power_W < 0)
+        obeyed = self.priority[pairs.pair_node] == self.governing(tree)[pairs.pair_evse]
+        told = negative[pairs.pair_node] & obeyed
+        return np.asarray(np.logical_or.reduceat(told, pairs.pair_start, axis=0))
+
+
+def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], tuple[int, ...]]]:
+    """The nodes that have setpoints, with these and their timestamps.
+
+    Raises
+    ------
+    MalformedRequestError, KeyError, TypeError, ValueError, AttributeError
+        When anything in them is not what EVerest's types promise.
+    """
+    found = []
+    for position, node in enumerate(tree.nodes):
+        schedule = node.get("schedule_setpoints")
+        if schedule:
+            for entry in schedule:
+                _check(entry.get("setpoint"))
+            found.append((position, schedule, stamps.read(schedule)))
+    return found
+
+
+def place_setpoints(
+    tree: Tree,
+    schedules: Sequence[tuple[int, list[Node], tuple[int, ...]]],
+    timeline: Timeline,
+    frequencies_Hz: Mapping[str, float],
+) -> tuple[Setpoints | None, list[tuple[str, str]]]:
+    """Put setpoints into slots, and say which of them cannot be followed.
+
+    `frequencies_Hz` are measured frequencies by uuid of the node where the meter is; a frequency-watt table
+    uses that of its own node or else the nearest one toward the root.
+    """
+    if not schedules:
+        return None, []
+    shape = (len(tree.nodes), len(timeline))
+    placed = Setpoints(
+        np.full(shape, np.nan),
+        np.full(shape, np.nan),
+        np.full(shape, NO_PRIORITY),
+        np.full(shape, "", dtype=object),
+    )
+    rejected = []
+    for position, schedule, stamps in schedules:
+        chosen = timeline.entries_in_force(stamps)
+        for entry in np.unique(chosen).tolist():
+            setpoint = schedule[entry].get("setpoint")
+            if setpoint is None:
+                continue
+            slots = chosen == entry
+            table = setpoint.get("frequency_table")
+            if setpoint.get("ac_current_A") is not None:
+                placed.current_A[position, slots] = setpoint["ac_current_A"]
+            elif setpoint.get("total_power_W") is not None:
+                placed.power_W[position, slots] = setpoint["total_power_W"]
+            elif table:
+                frequency_Hz = _nearest(tree, position, frequencies_Hz)
+                if frequency_Hz is None:
+                    rejected.append(
+                        (tree.uuids[position], "frequency setpoint without any frequency measured")
+                    )
+                    continue
+                placed.power_W[position, slots] = power_at(table, frequency_Hz)
+            else:
+                continue
+            placed.priority[position, slots] = setpoint["priority"]
+            placed.source[position, slots] = setpoint["source"]
+    return placed, rejected
+
+
+def power_at(table: Sequence[Node], frequency_Hz: float) -> float:
+    """Power [W] of a frequency-watt table: linear between its points, constant beyond them."""
+    points = sorted((point["frequency_Hz"], point["total_power_W"]) for point in table)
+    frequencies, powers = zip(*points, strict=True)
+    return float(np.interp(frequency_Hz, frequencies, powers))
+
+
+def frequency_in(node: Node) -> float | None:
+    """The grid frequency [Hz] that the meter of a node reports, if it does."""
+    for side in ("energy_usage_root", "energy_usage_leaves"):
+        usage = node.get(side)
+        frequency = usage.get("frequency_Hz") if isinstance(usage, dict) else None
+        value = frequency.get("L1") if isinstance(frequency, dict) else None
+        if type(value) in (int, float) and 0 < value < 1000:
+            return float(value)
+    return None
+
+
+def _nearest(tree: Tree, position: int, frequencies_Hz: Mapping[str, float]) -> float | None:
+    while position >= 0:
+        found = frequencies_Hz.get(tree.uuids[position], frequency_in(tree.nodes[position]))
+        if found is not None:
+            return found
+        position = int(tree.parents[position])
+    return None
+
+
+def _check(setpoint: Any) -> None:
+    if setpoint is None:
+        return
+    values = [setpoint[name] for name in ("ac_current_A", "total_power_W") if setpoint.get(name) is not None]
+    for point in setpoint.get("frequency_table") or ():
+        values += [point["frequency_Hz"], point["total_power_W"]]
+    if not all(type(value) in (int, float) and abs(value) <= HIGHEST for value in values):
+        raise MalformedRequestError
+    priority = setpoint["priority"]
+    if (
+        type(priority) is not int
+        or not 0 <= priority < NO_PRIORITY
+        or not isinstance(setpoint["source"], str)
+    ):
+        raise MalformedRequestError

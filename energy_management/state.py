@@ -1,0 +1,129 @@
+"""What the manager remembers between runs; it survives a restart as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from energy_management.measurement import Vector3
+
+
+@dataclass
+class EvseState:
+    """What is remembered of one EVSE. Times are seconds of the monotonic clock.
+
+    Attributes
+    ----------
+    active_phases : int or None
+        Last reported in this session.
+    switches : int
+        How often that changed in this session.
+    one_phase_best_at : float or None
+        When power last was too little for three phases; None if that is longer ago than matters.
+    served_since : float or None
+        Since when it has been served without a break.
+    waiting_since : float or None
+        Since when it has waited for its minimum.
+    turn_ends : float or None
+        Until when it keeps its turn; None while nobody waits.
+    granted_A : Vector3
+        Per grid phase in the last run.
+    """
+
+    active_phases: int | None = None
+    switches: int = 0
+    one_phase_best_at: float | None = None
+    served_since: float | None = None
+    waiting_since: float | None = None
+    turn_ends: float | None = None
+    granted_A: Vector3 = (0.0, 0.0, 0.0)
+
+
+_TIMES = ("one_phase_best_at", "served_since", "waiting_since", "turn_ends")
+
+
+@dataclass
+class ManagerState:
+    """The memory of an `EnergyManager`: phase switching and turns, by uuid of the EVSE.
+
+    Attributes
+    ----------
+    evses : dict
+        What is remembered of each EVSE.
+    as_of_s : float or None
+        The moment on the monotonic clock to which it belongs; None right after it was restored.
+    """
+
+    evses: dict[str, EvseState] = field(default_factory=dict)
+    as_of_s: float | None = None
+
+    def advance_to(self, monotonic_s: float) -> None:
+        """Set the present moment. After a restore all ages continue from here, whatever clock this is."""
+        if self.as_of_s is None:
+            for state in self.evses.values():
+                for name in _TIMES:
+                    age = getattr(state, name)
+                    if age is not None:
+                        setattr(state, name, monotonic_s + age)
+        self.as_of_s = monotonic_s
+
+    def to_json(self) -> str:
+        """Write it with times relative to the last run, so that it means the same on another clock."""
+        present = self.as_of_s or 0.0
+        written = {}
+        for uuid, state in self.evses.items():
+            values = asdict(state)
+            for name in _TIMES:
+                if values[name] is not None:
+                    values[name] -= present
+            written[uuid] = values
+        return json.dumps({"version": 1, "evses": written})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Restore what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            One line that says what is wrong with it.
+        """
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"state: not JSON: {error}") from None
+        if (
+            not isinstance(found, dict)
+            or found.get("version") != 1
+            or not isinstance(found.get("evses"), dict)
+        ):
+            raise ValueError("state: not written by this version of the energy manager")
+        return cls({uuid: _read_evse(uuid, values) for uuid, values in found["evses"].items()})
+
+
+def _read_evse(uuid: str, values: Any) -> EvseState:
+    known = {attribute.name for attribute in fields(EvseState)}
+    if not isinstance(values, Mapping) or not set(values) <= known:
+        raise ValueError(f"state: evses.{uuid}: unknown contents")
+    for name in values:
+        value = values[name]
+        if name == "granted_A":
+            valid = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+        elif name == "switches":
+            valid = type(value) is int and value >= 0
+        elif name == "active_phases":
+            valid = value is None or value in (1, 2, 3)
+        else:
+            valid = value is None or _is_number(value)
+        if not valid:
+            raise ValueError(f"state: evses.{uuid}.{name}: {value!r} is no possible value")
+    state = EvseState(**values)
+    state.granted_A = (state.granted_A[0], state.granted_A[1], state.granted_A[2])
+    return state
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]

@@ -1,0 +1,87 @@
+"""The slots of a run: when they begin, and which entry of a schedule is in force in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_milliseconds(time: datetime) -> int:
+    """Milliseconds since 1970 of a time; one without an offset is taken as UTC."""
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return (time - _EPOCH) // _MILLISECOND
+
+
+def parse_timestamp(text: str) -> int:
+    """Milliseconds since 1970 of an RFC 3339 timestamp, with any offset.
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        When it is none.
+    """
+    return to_milliseconds(datetime.fromisoformat(text))
+
+
+def format_timestamp(milliseconds: int) -> str:
+    """Timestamp as EVerest writes it: `YYYY-MM-DDTHH:MM:SS.mmmZ`."""
+    time = _EPOCH + timedelta(milliseconds=milliseconds)
+    return time.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The slots of one run.
+
+    Attributes
+    ----------
+    starts : ndarray of int64, shape (slots,)
+        When each slot begins [ms since 1970].
+    looked_at : ndarray of int64, shape (slots,)
+        The moment whose limits a slot has: its start, or now for the slot that has begun.
+    active : int
+        The slot that holds now.
+    """
+
+    starts: NDArray[np.int64]
+    looked_at: NDArray[np.int64]
+    active: int
+
+    @classmethod
+    def build(cls, now: datetime, interval_min: int, total_h: int, stamps: Iterable[int]) -> Timeline:
+        """Slots on the raster from the floor of now, and at every timestamp that is not past."""
+        now_ms, interval = to_milliseconds(now), interval_min * 60_000
+        first = now_ms - now_ms % interval
+        count = max(total_h * 60 // interval_min, 1)
+        starts = np.unique(
+            np.array([*range(first, first + count * interval, interval), *(t for t in stamps if t >= now_ms)])
+        )
+        active = int(np.searchsorted(starts, now_ms, side="right")) - 1
+        return cls(starts, np.maximum(starts, now_ms), active)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def texts(self) -> list[str]:
+        """The timestamps of the slots as results carry them."""
+        return [format_timestamp(start) for start in self.starts.tolist()]
+
+    def entries_in_force(self, stamps: Sequence[int]) -> NDArray[np.int64]:
+        """Which entry of a schedule is in force in each slot: the latest that has begun.
+
+        The first is in force even before it begins, as EVerest's types have it. Of entries with the same
+        timestamp the later one in the schedule counts.
+        """
+        times = np.array(stamps)
+        order = np.argsort(times, kind="stable")
+        times = times[order]
+        latest = np.searchsorted(times, np.maximum(self.looked_at, times[0]), side="right") - 1
+        return np.asarray(order[latest])
