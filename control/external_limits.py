@@ -1,12 +1,14 @@
-"""Limits set from outside on this instance's node, from several sources at once.
+"""Limits set from outside on a node or an EVSE, from several sources at once.
 
 Each source (OCPP, an energy service, a user) has its own slot. The slots are joined by minimum, so that one
 source never lifts what another one set. A source that promises to renew its limit and falls silent leaves its
 fallback behind, never "unlimited".
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from control.clock import Instant, parse_timestamp, timestamp
@@ -48,53 +50,58 @@ class ExternalLimits:
             _entries(value, "schedule_setpoints"),
         )
 
+    def to_json(self) -> JsonObject:
+        """Write EVerest's ``ExternalLimits``."""
+        return {
+            "schedule_import": self.schedule_import,
+            "schedule_export": self.schedule_export,
+            "schedule_setpoints": self.schedule_setpoints,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When a limit ends, and what holds then.
+
+    Attributes
+    ----------
+    at : float
+        Monotonic seconds.
+    utc : datetime
+        The same on the wall clock, for a restart in between.
+    fallback : ExternalLimits
+        What holds afterwards.
+    """
+
+    at: float
+    utc: datetime
+    fallback: ExternalLimits
+
+    @classmethod
+    def after(cls, seconds: float, now: Instant, fallback: ExternalLimits) -> "Expiry":
+        """Return the expiry so many seconds from now."""
+        return cls(now.monotonic_s + seconds, now.utc + timedelta(seconds=seconds), fallback)
+
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
     limits: ExternalLimits
-    fallback: ExternalLimits | None = None
-    expires_at: float | None = None
+    expiry: Expiry | None = None
 
     def in_force(self, monotonic_s: float) -> ExternalLimits:
-        expired = self.expires_at is not None and monotonic_s >= self.expires_at
-        return self.fallback if expired and self.fallback is not None else self.limits
+        is_over = self.expiry is not None and monotonic_s >= self.expiry.at
+        return self.expiry.fallback if self.expiry is not None and is_over else self.limits
 
 
 class LimitBook:
-    """The slots of all sources. Not thread-safe: its owner guards it."""
+    """The slots of all sources of one node. Not thread-safe: its owner guards it."""
 
     def __init__(self) -> None:
         self._slots: dict[str, _Slot] = {}
 
-    def set(
-        self,
-        source: str,
-        limits: ExternalLimits,
-        now: Instant,
-        *,
-        valid_for_s: float | None = None,
-        fallback: ExternalLimits | None = None,
-    ) -> None:
-        """Replace what one source asks for.
-
-        Parameters
-        ----------
-        valid_for_s : float, optional
-            The source renews its limit within this time; without, the limit holds until it is replaced.
-        fallback : ExternalLimits, optional
-            What holds once that time is over.
-
-        Raises
-        ------
-        LimitError
-            A time but no fallback: what holds afterwards would have to be guessed.
-        """
-        if valid_for_s is None:
-            self._slots[source] = _Slot(limits)
-        elif fallback is None:
-            raise LimitError(f"limit of '{source}': valid_for needs a fallback, the limit after that time")
-        else:
-            self._slots[source] = _Slot(limits, fallback, now.monotonic_s + valid_for_s)
+    def set(self, source: str, limits: ExternalLimits, expiry: Expiry | None = None) -> None:
+        """Replace what one source asks for; without expiry it holds until it is replaced."""
+        self._slots[source] = _Slot(limits, expiry)
 
     def clear(self, source: str) -> None:
         """Forget a source and its limit; unknown ones are no error."""
@@ -109,10 +116,38 @@ class LimitBook:
             [setpoint for limits in active for setpoint in limits.schedule_setpoints],
         )
 
+    def to_json(self) -> JsonObject:
+        """Write what must survive a restart: all slots but EVerest's own, which its modules set again."""
+        return {
+            source: {
+                "limits": slot.limits.to_json(),
+                **(
+                    {"expires": timestamp(slot.expiry.utc), "fallback": slot.expiry.fallback.to_json()}
+                    if slot.expiry
+                    else {}
+                ),
+            }
+            for source, slot in self._slots.items()
+            if source != EVEREST_SOURCE
+        }
 
-def constant(limits: JsonObject, now: Instant) -> Schedule:
-    """Schedule of one limit that holds from now on, on both sides of the node."""
-    return [{"timestamp": timestamp(now.utc), "limits_to_root": limits, "limits_to_leaves": limits}]
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], now: Instant) -> "LimitBook":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        LimitError, KeyError, TypeError, ValueError
+            It is something else.
+        """
+        book = cls()
+        for source, slot in value.items():
+            expiry = None
+            if "expires" in slot:
+                left_s = (parse_timestamp(slot["expires"]) - now.utc).total_seconds()
+                expiry = Expiry.after(left_s, now, ExternalLimits.from_json(slot["fallback"]))
+            book.set(source, ExternalLimits.from_json(slot["limits"]), expiry)
+        return book
 
 
 def _entries(value: Mapping[str, Any], name: str) -> list[JsonObject]:
@@ -140,10 +175,7 @@ def _check_limits(entry: JsonObject, place: str) -> None:
 
 
 def _is_limit(limit: object) -> bool:
-    # The comparison with itself sorts out NaN, which would slip through every minimum.
-    return (
-        isinstance(limit, Mapping)
-        and isinstance(limit.get("value"), int | float)
-        and limit["value"] == limit["value"]
-        and isinstance(limit.get("source"), str)
-    )
+    value = limit.get("value") if isinstance(limit, Mapping) else None
+    # NaN would slip through every minimum.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return isinstance(limit, Mapping) and is_number and isinstance(limit.get("source"), str)

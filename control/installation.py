@@ -20,12 +20,15 @@ class Installation:
         Nodes that this instance is itself.
     site : Site
         What the allocation should know of EVSEs and nodes.
+    reserves_A : mapping of uuid to amperes
+        Part of each node's fuse that is not for EVSEs, per phase.
     measures : mapping of meter to uuids
         Which nodes and EVSEs each bridged meter measures.
     """
 
     tree: OwnTree
     site: Site = field(default_factory=Site)
+    reserves_A: Mapping[str, float] = field(default_factory=dict)
     measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -82,6 +85,7 @@ def installation(
             {name: _evse_attributes(evse) for name, evse in evses.items()},
             {name: _node_attributes(node, is_metered=is_metered(node)) for name, node in nodes.items()},
         ),
+        {name: node.reserve for name, node in nodes.items()},
         _measures({**nodes, **evses}),
     )
 
@@ -103,9 +107,10 @@ def _evse_attributes(evse: EvseSection) -> EvseAttributes:
 
 
 def _node_attributes(node: NodeSection | GridSection, *, is_metered: bool) -> NodeAttributes:
+    # The reserve is taken off the fuse in the tree, where it counts without a meter, too, and can change.
     # A node with a meter has a fallback from the start: what is not measured yet must not count as free.
     fallback_A = (node.fallback or 0.0) if is_metered else None
-    return NodeAttributes(node.max_unbalance, node.reserve, fallback_A, node.stale_after)
+    return NodeAttributes(node.max_unbalance, 0.0, fallback_A, node.stale_after)
 
 
 def _measures(parts: Mapping[str, NodeSection | GridSection | EvseSection]) -> dict[str, tuple[str, ...]]:

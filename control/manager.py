@@ -1,17 +1,41 @@
 """Role manager: decides the limits of everything below."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from control.branches import Branches, BranchKeeper
 from control.clock import Instant
 from control.dispatch import Dispatcher
-from control.external_limits import ExternalLimits
 from control.inbox import Inbox, Snapshot
 from control.notices import Notices
+from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
-from energy_management import EnergyManager
+from control.tree import limited
+from energy_management import EnergyManager, ManagerConfig, Site
 from energy_management.measurement import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, and on what.
+
+    Attributes
+    ----------
+    at : Instant
+        When.
+    request : EnergyFlowRequest
+        The whole tree.
+    limits : list of EnforcedLimits
+        One for each EVSE.
+    readings : mapping of uuid to Reading
+        What was measured.
+    """
+
+    at: Instant
+    request: JsonObject
+    limits: list[JsonObject]
+    readings: Mapping[str, Reading]
 
 
 class Manager:
@@ -24,54 +48,74 @@ class Manager:
     is_above_trunk : bool
         The tree comes whole from ``energy_trunk``; its request is taken as it is, unless this instance has
         limits of its own.
-    external : callable
-        Tells the limits from outside in force at a moment, by uuid of the node.
+    orders : Orders
+        What was ordered from outside.
     """
 
     def __init__(
         self,
         *,
         own: OwnTree,
-        engine: EnergyManager,
+        config: ManagerConfig,
+        site: Site,
         inbox: Inbox,
         branches: BranchKeeper,
         dispatcher: Dispatcher,
-        external: Callable[[Instant], Mapping[str, ExternalLimits]],
+        orders: Orders,
         notices: Notices,
         is_above_trunk: bool,
     ) -> None:
         self._own = own
-        self._engine = engine
+        self._config = config
+        self._site = site
+        self._engine = EnergyManager(config, site)
         self._inbox = inbox
         self._branches = branches
         self._dispatcher = dispatcher
-        self._external = external
+        self._orders = orders
         self._notices = notices
         self._is_above_trunk = is_above_trunk
 
-    def step(self, now: Instant) -> list[JsonObject]:
-        """Decide once, and send what is due; returns the ``EnforcedLimits`` of all EVSEs."""
+    def step(self, now: Instant) -> Decision | None:
+        """Decide once, and send what is due. None while nothing has been heard of the tree."""
         snapshot = self._inbox.snapshot()
         branches = self._branches.gather(snapshot.children, now)
         request = self._request(snapshot, branches, now)
         if request is None:
-            return []
-        limits = self._engine.optimize(
-            request, now.utc, self._readings(snapshot, request["uuid"]), monotonic_s=now.monotonic_s
-        )
+            return None
+        self._follow_orders()
+        readings = self._readings(snapshot, request["uuid"])
+        limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
         self._dispatcher.offer(limits, branches.routes)
         rejected = {
             uuid: f"{uuid}: request left out: {reason}" for uuid, reason in self._engine.report.rejected
         }
         self._notices.keep_only("rejected/", rejected, "request is fine again")
-        return limits
+        return Decision(now, request, limits, readings)
+
+    def explain(self, uuid: str) -> str:
+        """Tell why an EVSE has what it has."""
+        return self._engine.explain(uuid)
+
+    def _follow_orders(self) -> None:
+        """Decide by the attributes of EVSEs that are in force; what the engine remembers goes on."""
+        if (evses := self._orders.evses) != self._site.evses:
+            self._site = Site(evses, self._site.nodes)
+            self._engine = EnergyManager(self._config, self._site, self._engine.state)
 
     def _request(self, snapshot: Snapshot, branches: Branches, now: Instant) -> JsonObject | None:
-        external = self._external(now)
-        if self._is_above_trunk and self._own.root.fuse_limit_A is None and not external:
-            return next(iter(branches.requests.values()), None)
+        limits = self._orders.limits(now)
+        root = self._own.root
+        if self._is_above_trunk and root.fuse_limit_A is None and root.uuid not in limits:
+            trunk = next(iter(branches.requests.values()), None)
+            return limited(trunk, limits) if trunk else None
         return self._own.request(
-            branches.requests, now, external=external, usage=snapshot.usage, prices=snapshot.prices
+            branches.requests,
+            now,
+            external=limits,
+            reserves_A=self._orders.reserves_A(now),
+            usage=snapshot.usage,
+            prices=snapshot.prices,
         )
 
     def _readings(self, snapshot: Snapshot, root: str) -> Mapping[str, Reading]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from control.branches import BranchKeeper
 from control.clock import Instant
 from control.dispatch import Dispatcher, Send
-from control.external_limits import ExternalLimits
 from control.inbox import Inbox
+from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
 from control.tree import without_priority
@@ -19,8 +19,8 @@ class Node:
     ----------
     own : OwnTree
         The nodes that this instance is itself.
-    external : callable
-        Tells the limits from outside in force at a moment, by uuid of the node.
+    orders : Orders
+        What was ordered from outside.
     publish : callable
         Brings the ``EnergyFlowRequest`` to the node above.
     """
@@ -32,14 +32,14 @@ class Node:
         inbox: Inbox,
         branches: BranchKeeper,
         dispatcher: Dispatcher,
-        external: Callable[[Instant], Mapping[str, ExternalLimits]],
+        orders: Orders,
         publish: Callable[[JsonObject], None],
     ) -> None:
         self._own = own
         self._inbox = inbox
         self._branches = branches
         self._dispatcher = dispatcher
-        self._external = external
+        self._orders = orders
         self._publish = publish
         self._published: Mapping[str, JsonObject] = {}
         self._routes: Mapping[str, Send] = {}
@@ -56,7 +56,12 @@ class Node:
         self._published = branches.requests
         self._publish(
             self._own.request(
-                children, now, external=self._external(now), usage=snapshot.usage, prices=snapshot.prices
+                children,
+                now,
+                external=self._orders.limits(now),
+                reserves_A=self._orders.reserves_A(now),
+                usage=snapshot.usage,
+                prices=snapshot.prices,
             )
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 from control.clock import Instant
 from control.external_limits import ExternalLimits
 from control.schedules import JsonObject
-from control.tree import OwnNode
+from control.tree import OwnNode, limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class OwnTree:
         now: Instant,
         *,
         external: Mapping[str, ExternalLimits],
+        reserves_A: Mapping[str, float],
         usage: JsonObject | None = None,
         prices: Mapping[str, Any] | None = None,
     ) -> JsonObject:
@@ -50,28 +51,36 @@ class OwnTree:
         children : mapping of child to EnergyFlowRequest
             Requests from below.
         external : mapping of uuid to ExternalLimits
-            Limits from outside, by the uuid of the node they are for.
+            Limits from outside, by the uuid of the node or EVSE they are for.
+        reserves_A : mapping of uuid to amperes
+            Part of the fuse of each node that is not for EVSEs, per phase.
         usage : Powermeter, optional
             Latest reading of the root's meter.
         prices : EnergyPriceSchedule, optional
             Prices at the root.
         """
+        root = self.root.uuid
+
+        def parent(name: str) -> str:
+            return self.parents.get(name, root)
 
         def below(uuid: str) -> list[JsonObject]:
-            at_root = uuid == self.root.uuid
             nodes = [
-                node.request(below(name), now, external=external.get(name))
+                node.request(
+                    below(name), now, external=external.get(name), reserve_A=reserves_A.get(name, 0.0)
+                )
                 for name, node in self.nodes.items()
-                if self.parents.get(name, self.root.uuid) == uuid
+                if parent(name) == uuid
             ]
-            leaves = [
-                request
-                for child, request in children.items()
-                if self.parents.get(child, self.root.uuid) == uuid or (at_root and child not in self.parents)
+            return nodes + [
+                limited(request, external) for child, request in children.items() if parent(child) == uuid
             ]
-            return nodes + leaves
 
-        root = self.root
-        return root.request(
-            below(root.uuid), now, external=external.get(root.uuid), usage=usage, prices=prices
+        return self.root.request(
+            below(root),
+            now,
+            external=external.get(root),
+            reserve_A=reserves_A.get(root, 0.0),
+            usage=usage,
+            prices=prices,
         )

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Lock
 from typing import Protocol
 
 from control.branches import BranchKeeper
 from control.bridged import Bridged
 from control.clock import Clock, Instant, system_clock
 from control.dispatch import Dispatcher, Outcome, Send
-from control.external_limits import EVEREST_SOURCE, ExternalLimits, LimitBook, LimitError
+from control.external_limits import EVEREST_SOURCE, ExternalLimits, LimitError
 from control.grid_meter import MeterError, powermeter_of, reading_of
 from control.inbox import Inbox, InputError
 from control.installation import installation
@@ -17,11 +16,11 @@ from control.loop import ControlLoop
 from control.manager import Manager
 from control.node import Node
 from control.notices import Log, Notices
+from control.orders import Orders
 from control.schedules import JsonObject
 from control.settings import Role, Settings, Wiring, check
 from control.site_file import SiteFile
 from control.tree import is_node
-from energy_management import EnergyManager
 from energy_management.measurement import Reading
 
 METER_FAULT = "powermeter/CommunicationFault"
@@ -102,8 +101,7 @@ class EnergySite:
         self._notices = Notices(outside.log)
         self._own = place.tree
         self._grid_meter = site_file.grid.meter if site_file and site_file.grid else None
-        self._limits = LimitBook()
-        self._limits_lock = Lock()
+        self._orders = Orders(place.site.evses, place.reserves_A)
         self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
         self._dispatcher = Dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
         self._bridged = self._bridge(site_file, place.measures) if site_file else None
@@ -118,17 +116,18 @@ class EnergySite:
                 inbox=self._inbox,
                 branches=branches,
                 dispatcher=self._dispatcher,
-                external=self._external,
+                orders=self._orders,
                 publish=self._publish_request,
             )
         else:
             self._role = Manager(
                 own=self._own,
-                engine=EnergyManager(settings.engine, place.site),
+                config=settings.engine,
+                site=place.site,
                 inbox=self._inbox,
                 branches=branches,
                 dispatcher=self._dispatcher,
-                external=self._external,
+                orders=self._orders,
                 notices=self._notices,
                 is_above_trunk=outside.has_trunk,
             )
@@ -181,8 +180,7 @@ class EnergySite:
     def on_external_limits(self, limits: object) -> None:
         """Take ``set_external_limits``: replaces what that command set before, and counts at once."""
         try:
-            with self._limits_lock:
-                self._limits.set(EVEREST_SOURCE, ExternalLimits.from_json(limits), self._clock())
+            self._orders.set_limit(self._own.root.uuid, EVEREST_SOURCE, ExternalLimits.from_json(limits))
         except LimitError as error:
             self._log.error(f"set_external_limits refused, the limits before stay in force: {error}")
             return
@@ -249,11 +247,6 @@ class EnergySite:
             self._notices.raise_(f"call/{outcome.uuid}", f"{outcome.uuid}: limit not taken: {outcome.error}")
         else:
             self._notices.clear(f"call/{outcome.uuid}", f"{outcome.uuid}: takes limits again")
-
-    def _external(self, now: Instant) -> Mapping[str, ExternalLimits]:
-        with self._limits_lock:
-            in_force = self._limits.in_force(now)
-        return {} if in_force == ExternalLimits() else {self._own.root.uuid: in_force}
 
     def _publish_request(self, request: JsonObject) -> None:
         self._everest.publish("energy_grid", "energy_flow_request", request)

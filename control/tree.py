@@ -59,6 +59,7 @@ class OwnNode:
         now: Instant,
         *,
         external: ExternalLimits | None = None,
+        reserve_A: float = 0.0,
         usage: JsonObject | None = None,
         prices: Mapping[str, Any] | None = None,
     ) -> JsonObject:
@@ -70,6 +71,8 @@ class OwnNode:
             What is below, in a fixed order.
         external : ExternalLimits, optional
             Limits from outside; the fuse holds beside them, on both sides, at every moment.
+        reserve_A : float
+            Part of the fuse that is not for EVSEs, per phase.
         usage : Powermeter, optional
             Latest reading of this node's meter.
         prices : EnergyPriceSchedule, optional
@@ -87,22 +90,24 @@ class OwnNode:
             ("schedule_import", external.schedule_import),
             ("schedule_export", external.schedule_export),
         ):
-            schedule = self._within_fuse(limits, now)
+            schedule = combine([self._fuse_schedule(reserve_A, now), self._enhanced(limits)])
             request[direction] = from_now(with_prices(schedule, prices.get(direction, [])), now.utc)
         if usage is not None:
             request["energy_usage_root"] = usage
         return request
 
-    def _within_fuse(self, external: Schedule, now: Instant) -> Schedule:
-        if self.enhance_external_schedule:
-            external = [self._with_amperes(entry) for entry in external]
-        return combine([self._fuse_schedule(now), external])
+    def _enhanced(self, external: Schedule) -> Schedule:
+        return (
+            [self._with_amperes(entry) for entry in external] if self.enhance_external_schedule else external
+        )
 
-    def _fuse_schedule(self, now: Instant) -> Schedule:
+    def _fuse_schedule(self, reserve_A: float, now: Instant) -> Schedule:
         if self.fuse_limit_A is None:
             return []
         source = f"{self.uuid}/{self.source}"
-        limits: JsonObject = {"ac_max_current_A": {"value": self.fuse_limit_A, "source": source}}
+        reserved = f" less {reserve_A:g} A reserve" if reserve_A else ""
+        current = {"value": max(0.0, self.fuse_limit_A - reserve_A), "source": source + reserved}
+        limits: JsonObject = {"ac_max_current_A": current}
         if self.phase_count:
             limits["ac_max_phase_count"] = {"value": self.phase_count, "source": source}
         hour = now.utc.replace(minute=0, second=0, microsecond=0)
@@ -162,6 +167,23 @@ def held(request: JsonObject, grants: Grants) -> JsonObject | None:
     return {**request, "children": children} if children else None
 
 
+def limited(request: JsonObject, limits: Mapping[str, ExternalLimits]) -> JsonObject:
+    """Return the branch with limits set on some of its nodes; the very same object where none is."""
+    below = children_of(request)
+    children = [limited(child, limits) for child in below]
+    own = limits.get(request["uuid"])
+    if own is None and all(new is old for new, old in zip(children, below, strict=True)):
+        return request
+    if own is None:
+        return {**request, "children": children}
+    return {
+        **request,
+        "children": children,
+        "schedule_import": combine([_entries(request, "schedule_import"), own.schedule_import]),
+        "schedule_export": combine([_entries(request, "schedule_export"), own.schedule_export]),
+    }
+
+
 def without_priority(request: JsonObject) -> JsonObject:
     """Return the branch with no priority request in it; the very same object where there was none."""
     children = children_of(request)
@@ -198,14 +220,14 @@ def _lowered(node: JsonObject, before: JsonObject) -> bool:
 
 
 def _bounds(node: JsonObject) -> Iterator[float]:
-    for entry in _entries(node):
+    for entry in _entries(node, "schedule_import"):
         for side in ("limits_to_root", "limits_to_leaves"):
             for name in ("ac_max_current_A", "total_power_W"):
                 yield _value(entry.get(side), name, float("inf"))
 
 
-def _entries(node: JsonObject) -> list[JsonObject]:
-    schedule = node.get("schedule_import")
+def _entries(node: JsonObject, direction: str) -> list[JsonObject]:
+    schedule = node.get(direction)
     return [entry for entry in schedule if isinstance(entry, dict)] if isinstance(schedule, list) else []
 
 
@@ -229,7 +251,7 @@ def _held_evse(request: JsonObject, grant: JsonObject) -> JsonObject:
         "priority_request": False,
         "schedule_import": [
             {**entry, "limits_to_root": {**entry.get("limits_to_root", {}), **limits}, "limits_to_leaves": {}}
-            for entry in _entries(request)[-1:]
+            for entry in _entries(request, "schedule_import")[-1:]
         ],
         "schedule_export": [],
     }

@@ -1,10 +1,12 @@
 """Limits from outside: one slot per source, joined by minimum, never gone by accident."""
 
+import json
 from typing import Any
 
 import pytest
 
-from control.external_limits import EVEREST_SOURCE, ExternalLimits, LimitBook, LimitError, constant
+from control.clock import Instant
+from control.external_limits import EVEREST_SOURCE, Expiry, ExternalLimits, LimitBook, LimitError
 from tests.control.sample import VirtualClock, ampere_limits, entry
 
 NINE = "2026-11-22T09:00:00.000Z"
@@ -22,8 +24,8 @@ def amperes_in_force(book: LimitBook, clock: VirtualClock) -> float | None:
 
 def test_one_source_does_not_lift_the_limit_of_another() -> None:
     clock, book = VirtualClock(), LimitBook()
-    book.set("ocpp", import_limit(10), clock())
-    book.set("grid operator", import_limit(16), clock())
+    book.set("ocpp", import_limit(10))
+    book.set("grid operator", import_limit(16))
     assert amperes_in_force(book, clock) == 10
     book.clear("ocpp")
     assert amperes_in_force(book, clock) == 16
@@ -31,36 +33,37 @@ def test_one_source_does_not_lift_the_limit_of_another() -> None:
 
 def test_a_source_replaces_its_own_limit() -> None:
     clock, book = VirtualClock(), LimitBook()
-    book.set(EVEREST_SOURCE, import_limit(10), clock())
-    book.set(EVEREST_SOURCE, import_limit(25), clock())
+    book.set(EVEREST_SOURCE, import_limit(10))
+    book.set(EVEREST_SOURCE, import_limit(25))
     assert amperes_in_force(book, clock) == 25
-    book.set(EVEREST_SOURCE, ExternalLimits(), clock())
+    book.set(EVEREST_SOURCE, ExternalLimits())
     assert amperes_in_force(book, clock) is None
 
 
 def test_a_source_that_falls_silent_leaves_its_fallback() -> None:
     clock, book = VirtualClock(), LimitBook()
-    book.set("lpc", import_limit(32), clock(), valid_for_s=60, fallback=import_limit(6))
+    book.set("lpc", import_limit(32), Expiry.after(60, clock(), import_limit(6)))
     clock.advance(59)
     assert amperes_in_force(book, clock) == 32
     clock.advance(2)
     assert amperes_in_force(book, clock) == 6
-    book.set("lpc", import_limit(20), clock(), valid_for_s=60, fallback=import_limit(6))
+    book.set("lpc", import_limit(20), Expiry.after(60, clock(), import_limit(6)))
     assert amperes_in_force(book, clock) == 20
 
 
-def test_a_limit_that_ends_must_say_what_holds_afterwards() -> None:
+@pytest.mark.parametrize(("down_for_s", "amperes"), [(10, 32), (50, 6)])
+def test_named_limits_survive_a_restart_and_expire_as_they_would_have(
+    down_for_s: float, amperes: float
+) -> None:
     clock, book = VirtualClock(), LimitBook()
-    with pytest.raises(LimitError, match="valid_for needs a fallback"):
-        book.set("lpc", import_limit(10), clock(), valid_for_s=60)
-    assert amperes_in_force(book, clock) is None
-
-
-def test_a_constant_limit_holds_from_now_on() -> None:
-    clock, book = VirtualClock(), LimitBook()
-    book.set("user", ExternalLimits(constant(ampere_limits(12, "user"), clock())), clock())
-    clock.advance(100_000)
-    assert amperes_in_force(book, clock) == 12
+    book.set("lpc", import_limit(32), Expiry.after(60, clock(), import_limit(6)))
+    book.set(EVEREST_SOURCE, import_limit(1))
+    stored = json.loads(json.dumps(book.to_json()))
+    clock.advance(15 + down_for_s)
+    after_reboot = Instant(clock().monotonic_s - 500, clock().utc)
+    again = LimitBook.from_json(stored, after_reboot)
+    schedule = again.in_force(after_reboot).schedule_import
+    assert schedule[0]["limits_to_root"]["ac_max_current_A"]["value"] == amperes
 
 
 WHOLE: dict[str, Any] = {

@@ -7,6 +7,7 @@ from control.dispatch import Dispatcher
 from control.inbox import Inbox
 from control.node import Node
 from control.notices import Notices
+from control.orders import Orders
 from control.own_tree import OwnTree
 from control.tree import OwnNode
 from tests.control.sample import Child, RecordingLog, VirtualClock, evse, limits
@@ -28,7 +29,7 @@ class Fixture:
             inbox=self.inbox,
             branches=BranchKeeper(self.inbox, ways, self.dispatcher.in_force, 10.0, notices),
             dispatcher=self.dispatcher,
-            external=lambda _: {},
+            orders=Orders(),
             publish=self.published.append,
         )
 

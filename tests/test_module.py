@@ -1,0 +1,211 @@
+"""The module as its own process under the bench's manager, on real brokers, with other modules around it."""
+
+import json
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.observer import EnergyMessage, Observer
+from hil.runtime.broker import BrokerAddress
+from hil.runtime.manager import Manager
+from hil.runtime.wire import Topics, encode
+
+WITHIN_S = 15.0
+Json = dict[str, Any]
+
+
+class Run:
+    """A configuration that runs, and what is seen of it on the broker."""
+
+    def __init__(self, manager: Manager, broker: str, lines: list[str]) -> None:
+        self.manager = manager
+        self.lines = lines
+        self.amperes: dict[tuple[str, str], float] = {}
+        self.seen: list[tuple[float, EnergyMessage]] = []
+        self._changed = threading.Condition()
+        self._client = BrokerAddress.parse(broker).new_client()
+        BrokerAddress.parse(broker).connect(self._client)
+        self._client.loop_start()
+
+    def take(self, message: EnergyMessage) -> None:
+        with self._changed:
+            self.seen.append((time.monotonic(), message))
+            if message.kind == "enforce_limits":
+                current = message.data["limits_root_side"]["ac_max_current_A"]["value"]
+                self.amperes[message.module_id, message.data["uuid"]] = current
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, WITHIN_S), (what, self.amperes, self.lines[-10:])
+
+    def wait_for_limits(self, **amperes: float) -> None:
+        """Wait until the EVSEs have just these limits."""
+
+        def in_force() -> bool:
+            return all(
+                self.amperes.get((name, name)) == pytest.approx(limit) for name, limit in amperes.items()
+            )
+
+        self.wait_for(in_force, f"limits {amperes}")
+
+    def call(self, module: str, implementation: str, command: str, value: Json) -> None:
+        """Call a command as another module would."""
+        topic = Topics(self.manager.prefix).command(module, implementation, command)
+        call = {"id": str(uuid.uuid4()), "args": {"value": value}, "origin": "tester"}
+        self._client.publish(topic, encode("Cmd", call), qos=2)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextmanager
+def running(modules: Json, broker: str, directory: Path, **settings: Any) -> Iterator[Run]:
+    config = directory / "config.json"  # JSON is YAML
+    config.write_text(json.dumps({"settings": settings, "active_modules": modules}))
+    lines: list[str] = []
+    manager = Manager(config, broker=broker, log=lines.append)
+    run = Run(manager, broker, lines)
+    try:
+        with Observer(broker, manager.prefix, run.take), manager:
+            manager.wait_ready(WITHIN_S)
+            yield run
+    finally:
+        run.close()
+    assert manager.exit_code == 0, "\n".join(lines)
+
+
+def sim_evse(**config: Any) -> Json:
+    plugged_in = {"plug_in_after_s": 0, "auth_after_s": 0, "car_max_current_A": 32}
+    return {"module": "SimEvse", "config_module": {**plugged_in, **config}}
+
+
+def to(*modules: str, implementation: str = "energy_grid") -> list[Json]:
+    return [{"module_id": module, "implementation_id": implementation} for module in modules]
+
+
+def external(amperes: float | None) -> Json:
+    limits = {"ac_max_current_A": {"value": amperes, "source": "tester"}}
+    entry = {"timestamp": "2026-01-01T00:00:00Z", "limits_to_root": limits, "limits_to_leaves": {}}
+    schedule = [] if amperes is None else [entry]
+    return {"schedule_import": schedule, "schedule_export": [], "schedule_setpoints": []}
+
+
+def test_node_and_manager_in_one_share_a_fuse_and_follow_external_limits(broker: str, tmp_path: Path) -> None:
+    modules = {
+        "grid": {
+            "module": "PyEnergyManager",
+            "config_module": {"fuse_limit_A": 32},
+            "connections": {"energy_consumer": to("left", "right")},
+        },
+        "left": sim_evse(),
+        "right": sim_evse(),
+    }
+    with running(modules, broker, tmp_path) as run:
+        run.wait_for_limits(left=16, right=16)
+        began = time.monotonic()
+        run.call("grid", "external_limits", "set_external_limits", external(20))
+        run.wait_for_limits(left=10, right=10)
+        assert time.monotonic() - began < 0.5, "an external limit counts at once, not with the next tick"
+        run.call("grid", "external_limits", "set_external_limits", external(None))
+        run.wait_for_limits(left=16, right=16)
+        assert not [line for line in run.lines if "WARN" in line or "ERRO" in line]
+
+
+def test_a_tree_of_nodes_below_a_manager(broker: str, tmp_path: Path) -> None:
+    """EnergyManager and EnergyNode replaced: fuses on each level, limits to the right EVSE."""
+    node = {"module": "PyEnergyManager", "config_module": {"role": "node", "fuse_limit_A": 20}}
+    modules = {
+        "manager": {"module": "PyEnergyManager", "connections": {"energy_trunk": to("grid")}},
+        "grid": {
+            "module": "PyEnergyManager",
+            "config_module": {"role": "node", "fuse_limit_A": 40},
+            "connections": {"energy_consumer": to("house", "yard")},
+        },
+        "house": {**node, "connections": {"energy_consumer": to("a", "b")}},
+        "yard": {"module": "SimEvse", "config_module": sim_evse()["config_module"]},
+        "a": sim_evse(),
+        "b": sim_evse(),
+    }
+    with running(modules, broker, tmp_path) as run:
+        run.wait_for_limits(a=10, b=10, yard=20)
+        reached = {module for module, _ in run.amperes}
+        assert reached == {"grid", "house", "yard", "a", "b"}
+        assert ("yard", "a") not in run.amperes, "a limit goes to the one child it is for"
+
+
+@pytest.mark.parametrize(
+    ("config", "connections", "complaint"),
+    [
+        ({}, {"energy_consumer": to("evse")}, "grid: no fuse for this node: set fuse_limit_A"),
+        ({"fuse_limit_A": 16}, {}, "grid: nothing to manage: connect energy_trunk or energy_consumer"),
+        ({"site_file": "nowhere.yaml"}, {"energy_trunk": to("evse")}, "nowhere.yaml"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_ends_with_one_line(
+    config: Json, connections: Json, complaint: str, shared_amqtt: str, tmp_path: Path
+) -> None:
+    grid = {"module": "PyEnergyManager", "config_module": config, "connections": connections}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"active_modules": {"grid": grid, "evse": sim_evse()}}))
+    lines: list[str] = []
+    with Manager(path, broker=shared_amqtt, log=lines.append) as manager:
+        assert manager.wait(WITHIN_S) == 1
+    assert [line for line in lines if complaint in line], "\n".join(lines)
+    assert not [line for line in lines if "Traceback" in line]
+
+
+def crowd(directory: Path, count: int) -> None:
+    """Write a module type with that many EVSEs."""
+    module = directory / "modules" / "Crowd"
+    module.mkdir(parents=True)
+    shutil.copy(Path(__file__).parent / "modules/crowd.py", module / "module.py")
+    energy = {"interface": "energy", "description": "An EVSE or a node"}
+    manifest = {
+        "description": "Many EVSEs",
+        "config": {"as_trunk": {"type": "boolean", "description": "All below one node"}},
+        "provides": {"trunk": energy, **{f"evse{n}": energy for n in range(count)}},
+        "metadata": {"license": "https://opensource.org/licenses/Apache-2.0", "authors": ["the test"]},
+    }
+    (module / "manifest.yaml").write_text(json.dumps(manifest))
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("as_trunk", [True, False], ids=["one trunk", "100 consumers"])
+def test_a_hundred_evses_get_their_limits_within_200_ms(
+    *, as_trunk: bool, shared_mosquitto: str, tmp_path: Path
+) -> None:
+    count = 100
+    crowd(tmp_path, count)
+    consumers = [{"module_id": "crowd", "implementation_id": f"evse{n}"} for n in range(count)]
+    connections = (
+        {"energy_trunk": to("crowd", implementation="trunk")} if as_trunk else {"energy_consumer": consumers}
+    )
+    modules = {
+        "grid": {
+            "module": "PyEnergyManager",
+            "config_module": {} if as_trunk else {"fuse_limit_A": 1000},
+            "connections": connections,
+        },
+        "crowd": {"module": "Crowd", "config_module": {"as_trunk": as_trunk}},
+    }
+    with running(modules, shared_mosquitto, tmp_path, modules_dir=str(tmp_path / "modules")) as run:
+        run.wait_for(lambda: len(run.amperes) == count, "limits of all EVSEs")
+        run.seen.clear()
+        run.call("grid", "external_limits", "set_external_limits", external(700))
+        run.wait_for(lambda: set(run.amperes.values()) == {7.0}, "7 A for all EVSEs")
+        sent_at = [
+            at
+            for at, message in run.seen
+            if message.kind == "enforce_limits"
+            and message.data["limits_root_side"]["ac_max_current_A"]["value"] == 7.0
+        ]
+        assert max(sent_at) - min(sent_at) < 0.2
