@@ -20,7 +20,9 @@ class Mosquitto:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._config = directory / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self.socket_path = directory / "mosquitto.sock"
+        listeners = f"listener {self.port} 127.0.0.1\nlistener 0 {self.socket_path}\n"
+        self._config.write_text(f"{listeners}allow_anonymous true\n")
         self._log = directory / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -21,8 +21,6 @@ from hil.runtime.manager.responder import Responder
 from hil.runtime.manager.service import ConfigService
 from hil.runtime.wire import Era, ProtocolError, Topics, decode, encode
 
-_STOP_TIMEOUT_s = 5.0
-_READY_WARNING_s = 10.0
 _TICK_s = 0.5
 
 
@@ -54,6 +52,10 @@ class Manager:
         Before SIGTERM, ask modules over MQTT to end.
     ready_timeout_s
         End the run when a module is not ready by then; EVerest waits for ever, and so does None.
+    ready_warning_s
+        Tell this often which modules are not ready.
+    stop_timeout_s
+        How long modules may take to end after SIGTERM, before they are killed.
     status
         Gets the words that EVerest's manager writes to its status fifo, such as ``ALL_MODULES_STARTED``.
     log
@@ -88,6 +90,8 @@ class Manager:
         retain_topics: bool = False,
         graceful_shutdown: bool = False,
         ready_timeout_s: float | None = None,
+        ready_warning_s: float = 10.0,
+        stop_timeout_s: float = 5.0,
         status: Callable[[str], None] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
@@ -102,6 +106,8 @@ class Manager:
         self._retain_topics = retain_topics
         self._graceful_shutdown = graceful_shutdown
         self._ready_timeout_s = ready_timeout_s
+        self._ready_warning_s = ready_warning_s
+        self._stop_timeout_s = stop_timeout_s
         self._status = status or (lambda _word: None)
         self._topics = Topics(self.config.settings.prefix)
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -232,7 +238,7 @@ class Manager:
         self._status("MANAGER_STARTING_MODULES")
         self._log(f"{self.config.path}: {len(self._waiting)} modules, broker {address}, prefix {self.prefix}")
         self._began = time.monotonic()
-        self._warn_at = self._began + _READY_WARNING_s
+        self._warn_at = self._began + self._ready_warning_s
         for module_id, module in self.config.modules.items():
             if module.standalone:
                 self._log(f"{module_id} is standalone: start it yourself")
@@ -315,7 +321,7 @@ class Manager:
         if self._ready_timeout_s is not None and waited_s > self._ready_timeout_s:
             self._end(1, f"not ready after {self._ready_timeout_s:g} s: {self._waiting_names()}")
         elif now > self._warn_at:
-            self._warn_at = now + _READY_WARNING_s
+            self._warn_at = now + self._ready_warning_s
             self._log(f"still waiting after {waited_s:.0f} s for ready of {self._waiting_names()}")
 
     def _waiting_names(self) -> str:
@@ -349,19 +355,19 @@ class Manager:
         self._status("MANAGER_SHUTDOWN_REQUESTED")
         if self._graceful_shutdown and self._connection.alive:
             self._connection.publish(self._topics.top("shutdown"), b"true")
-            self._join_modules(_STOP_TIMEOUT_s)
+            self._join_modules()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process in self._running():
                 if number is signal.SIGKILL:
                     self._log(f"{process.module_id} does not stop, killing it")
                 process.send(number)
-            self._join_modules(_STOP_TIMEOUT_s)
+            self._join_modules()
 
     def _running(self) -> list[ModuleProcess]:
         return [process for process in self.processes.values() if process.running]
 
-    def _join_modules(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
+    def _join_modules(self) -> None:
+        deadline = time.monotonic() + self._stop_timeout_s
         for process in self._running():
             process.join(max(0.0, deadline - time.monotonic()))
 

@@ -11,6 +11,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from hil.runtime.broker import BrokerAddress, embedded_broker
+from tests.brokers import Mosquitto
 
 Connect = Callable[[], mqtt.Client]
 
@@ -171,3 +172,16 @@ def test_what_is_no_address_is_refused_with_the_text_and_the_form_expected(text:
 def test_the_environment_that_tells_a_module_where_the_broker_is() -> None:
     assert BrokerAddress("h", 1).environment == {"EV_MQTT_BROKER_HOST": "h", "EV_MQTT_BROKER_PORT": "1"}
     assert BrokerAddress(socket_path="/s").environment == {"EV_MQTT_BROKER_SOCKET_PATH": "/s"}
+
+
+@pytest.mark.mosquitto
+def test_a_broker_at_a_unix_socket(mosquitto: Mosquitto) -> None:
+    address = BrokerAddress.parse(f"unix:{mosquitto.socket_path}")
+    client = address.new_client()
+    address.connect(client)
+    client.loop_start()
+    inbox = subscribe(client, "topic")
+    publish(client, "topic", b"payload")
+    assert inbox.get(timeout=5).payload == b"payload"
+    client.disconnect()
+    client.loop_stop()
