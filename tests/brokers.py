@@ -15,14 +15,12 @@ EXECUTABLE = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/
 class Mosquitto:
     """A mosquitto process that a test may kill and start again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: str = "") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._config = directory / "mosquitto.conf"
-        self.socket_path = directory / "mosquitto.sock"
-        listeners = f"listener {self.port} 127.0.0.1\nlistener 0 {self.socket_path}\n"
-        self._config.write_text(f"{listeners}allow_anonymous true\n")
+        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{settings}")
         self._log = directory / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
 

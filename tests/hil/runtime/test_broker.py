@@ -1,17 +1,19 @@
 """What the runtime needs of a broker, on the embedded one and on mosquitto."""
 
+import getpass
 import queue
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 
 from hil.runtime.broker import BrokerAddress, embedded_broker
-from tests.brokers import Mosquitto
+from tests.brokers import Mosquitto, require_mosquitto
 
 Connect = Callable[[], mqtt.Client]
 
@@ -175,8 +177,13 @@ def test_the_environment_that_tells_a_module_where_the_broker_is() -> None:
 
 
 @pytest.mark.mosquitto
-def test_a_broker_at_a_unix_socket(mosquitto: Mosquitto) -> None:
-    address = BrokerAddress.parse(f"unix:{mosquitto.socket_path}")
+def test_a_broker_at_a_unix_socket(tmp_path: Path) -> None:
+    require_mosquitto()
+    path = tmp_path / "mosquitto.sock"
+    # Started by root it would become another user, who may not write here.
+    process = Mosquitto(tmp_path, f"listener 0 {path}\nuser {getpass.getuser()}\n")
+    process.start()
+    address = BrokerAddress.parse(f"unix:{path}")
     client = address.new_client()
     address.connect(client)
     client.loop_start()
@@ -185,3 +192,4 @@ def test_a_broker_at_a_unix_socket(mosquitto: Mosquitto) -> None:
     assert inbox.get(timeout=5).payload == b"payload"
     client.disconnect()
     client.loop_stop()
+    process.stop()
