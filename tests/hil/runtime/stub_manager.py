@@ -133,7 +133,7 @@ class StubManager:
     def _receive(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         try:
             payload: Json = json.loads(message.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             payload = None
         with self._arrived:
             self.messages.append(Message(message.topic, payload, message.retain, message.qos))
