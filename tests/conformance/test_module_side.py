@@ -23,12 +23,14 @@ RECORDED = [
     ("energy_probe", "probe_1"),
     ("energy_probe", "grid"),
     ("energy_probe", "energy_manager"),
-    ("energy_probe_validate", "probe_1"),
-    ("energy_probe_validate", "grid"),
-    ("edge", "edge"),
     ("sil_ac_one_evse", "yeti_1"),
     ("sil_ac_one_evse", "auth"),
     ("sil_ac_one_evse", "evse_manager_1"),
+]
+RECORDED_WITH_VALIDATION = [
+    ("energy_probe_validate", "probe_1"),
+    ("energy_probe_validate", "grid"),
+    ("edge", "edge"),
 ]
 
 
@@ -196,7 +198,16 @@ def test_module_says_what_the_real_one_said(
     play(Recording(transcript, module_id, Era.MAIN), broker, Era.MAIN, tmp_path, {})
 
 
-@pytest.mark.parametrize(("transcript", "module_id"), [("energy_probe", "grid"), ("edge", "edge")])
+@pytest.mark.parametrize(("transcript", "module_id"), RECORDED_WITH_VALIDATION)
+def test_module_passes_validation_with_what_the_real_one_said(
+    transcript: str, module_id: str, shared_amqtt: str, tmp_path: Path
+) -> None:
+    recording = Recording(transcript, module_id, Era.MAIN)
+    assert recording.retained["settings"]["validate_schema"] is True
+    play(recording, shared_amqtt, Era.MAIN, tmp_path, {})
+
+
+@pytest.mark.parametrize(("transcript", "module_id"), [("energy_probe", "grid"), ("energy_probe", "probe_1")])
 def test_module_speaks_the_era_of_the_last_release(
     transcript: str, module_id: str, broker: str, tmp_path: Path
 ) -> None:

@@ -76,6 +76,25 @@ MANIFESTS: dict[str, Json] = {
 MODULE_NAMES = {"shop": "Store", "depot": "Store", "client": "Client"}
 
 
+FULL = "modules/shop/impl/main/error/store/Full"
+
+
+def wire_error(state: str = "Active", sub_type: str = "", **more: Json) -> dict[str, Json]:
+    return {
+        "type": "store/Full",
+        "sub_type": sub_type,
+        "message": "shelf 3",
+        "description": "No room is left",
+        "severity": "Medium",
+        "origin": {"module_id": "shop", "implementation_id": "main", "mapping": {"evse": 1}},
+        "state": state,
+        "timestamp": "2026-08-21T07:00:00.040Z",
+        "uuid": "0a5ffe74-3a1c-4d40-8a0e-0b0b0b0b0b0b",
+        "vendor_id": "everest",
+        **more,
+    }
+
+
 def parameter(name: str, value: Json) -> Json:
     return {
         "name": name,

@@ -7,10 +7,9 @@ import pytest
 
 from hil.runtime.framework import Fulfillment, Module, error
 from hil.runtime.wire import Json
-from tests.hil.runtime.module_world import World
+from tests.hil.runtime.module_world import FULL, World, wire_error
 
 TIMEOUT_s = 10.0
-FULL = "modules/shop/impl/main/error/store/Full"
 Calls = queue.Queue[tuple[str, error.Error]]
 
 
@@ -196,22 +195,6 @@ def test_enumerations_are_in_the_submodule_too() -> None:
 
 
 # --- errors of others ---
-
-
-def wire_error(state: str = "Active", sub_type: str = "", **more: Json) -> dict[str, Json]:
-    return {
-        "type": "store/Full",
-        "sub_type": sub_type,
-        "message": "shelf 3",
-        "description": "No room is left",
-        "severity": "Medium",
-        "origin": {"module_id": "shop", "implementation_id": "main", "mapping": {"evse": 1}},
-        "state": state,
-        "timestamp": "2026-08-21T07:00:00.040Z",
-        "uuid": "0a5ffe74-3a1c-4d40-8a0e-0b0b0b0b0b0b",
-        "vendor_id": "everest",
-        **more,
-    }
 
 
 def send(world: World, data: Json, msg_type: str = "RaiseError", topic: str = FULL) -> None:
