@@ -12,7 +12,7 @@ from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
 from control.tree import limited
-from energy_management import EnergyManager, ManagerConfig, Site
+from energy_management import EnergyManager, ManagerConfig, ManagerState, Site
 from energy_management.measurement import Reading
 
 
@@ -45,6 +45,8 @@ class Manager:
     ----------
     own : OwnTree
         The nodes that this instance is itself.
+    state : ManagerState or None
+        What the allocation remembers from before a restart.
     is_above_trunk : bool
         The tree comes whole from ``energy_trunk``; its request is taken as it is, unless this instance has
         limits of its own.
@@ -58,6 +60,7 @@ class Manager:
         own: OwnTree,
         config: ManagerConfig,
         site: Site,
+        state: ManagerState | None,
         inbox: Inbox,
         branches: BranchKeeper,
         dispatcher: Dispatcher,
@@ -68,7 +71,7 @@ class Manager:
         self._own = own
         self._config = config
         self._site = site
-        self._engine = EnergyManager(config, site)
+        self._engine = EnergyManager(config, site, state)
         self._inbox = inbox
         self._branches = branches
         self._dispatcher = dispatcher
@@ -92,6 +95,11 @@ class Manager:
         }
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         return Decision(now, request, limits, readings)
+
+    @property
+    def state(self) -> ManagerState:
+        """What the allocation remembers."""
+        return self._engine.state
 
     def explain(self, uuid: str) -> str:
         """Tell why an EVSE has what it has."""

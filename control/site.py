@@ -14,13 +14,16 @@ from control.inbox import Inbox, InputError
 from control.installation import installation
 from control.loop import ControlLoop
 from control.manager import Manager
+from control.memory import Memory
 from control.node import Node
 from control.notices import Log, Notices
 from control.orders import Orders
 from control.schedules import JsonObject
 from control.settings import Role, Settings, Wiring, check
 from control.site_file import SiteFile
+from control.state_store import StateStore
 from control.tree import is_node
+from energy_management import ManagerState
 from energy_management.measurement import Reading
 
 METER_FAULT = "powermeter/CommunicationFault"
@@ -102,6 +105,8 @@ class EnergySite:
         self._own = place.tree
         self._grid_meter = site_file.grid.meter if site_file and site_file.grid else None
         self._orders = Orders(place.site.evses, place.reserves_A)
+        self._memory = Memory(StateStore(settings.state_file, outside.log), self._orders, outside.log)
+        state = self._memory.restore(clock())
         self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
         self._dispatcher = Dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
         self._bridged = self._bridge(site_file, place.measures) if site_file else None
@@ -124,6 +129,7 @@ class EnergySite:
                 own=self._own,
                 config=settings.engine,
                 site=place.site,
+                state=state,
                 inbox=self._inbox,
                 branches=branches,
                 dispatcher=self._dispatcher,
@@ -147,6 +153,7 @@ class EnergySite:
         self._dispatcher.stop()
         if self._bridged:
             self._bridged.stop()
+        self._memory.close(self._clock(), self._allocation_state)
 
     def wake(self) -> None:
         """Decide at once."""
@@ -234,7 +241,12 @@ class EnergySite:
 
     def _step(self, now: Instant) -> None:
         self._role.step(now)
+        self._memory.keep(now, self._allocation_state)
         self._notices.clear("step", "limits are computed again")
+
+    @property
+    def _allocation_state(self) -> ManagerState | None:
+        return self._role.state if isinstance(self._role, Manager) else None
 
     def _on_failure(self, error: Exception) -> None:
         self._notices.raise_(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import statistics
 import threading
 import time
 import uuid
@@ -199,13 +200,19 @@ def test_a_hundred_evses_get_their_limits_within_200_ms(
     }
     with running(modules, shared_mosquitto, tmp_path, modules_dir=str(tmp_path / "modules")) as run:
         run.wait_for(lambda: len(run.amperes) == count, "limits of all EVSEs")
-        run.seen.clear()
-        run.call("grid", "external_limits", "set_external_limits", external(700))
-        run.wait_for(lambda: set(run.amperes.values()) == {7.0}, "7 A for all EVSEs")
-        sent_at = [
-            at
-            for at, message in run.seen
-            if message.kind == "enforce_limits"
-            and message.data["limits_root_side"]["ac_max_current_A"]["value"] == 7.0
-        ]
-        assert max(sent_at) - min(sent_at) < 0.2
+        spreads_s = [spread_s(run, amperes) for amperes in (7.0, 8.0, 9.0, 8.0, 7.0)]
+    assert statistics.median(spreads_s) < 0.2, spreads_s
+
+
+def spread_s(run: Run, amperes: float) -> float:
+    """Time between the first and the last of 100 limits of one decision, as seen on the broker."""
+    run.seen.clear()
+    run.call("grid", "external_limits", "set_external_limits", external(100 * amperes))
+    run.wait_for(lambda: set(run.amperes.values()) == {amperes}, f"{amperes} A for all EVSEs")
+    sent_at = [
+        at
+        for at, message in run.seen
+        if message.kind == "enforce_limits"
+        and message.data["limits_root_side"]["ac_max_current_A"]["value"] == amperes
+    ]
+    return max(sent_at) - min(sent_at)
