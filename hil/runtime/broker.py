@@ -1,7 +1,6 @@
-"""MQTT brokers: their addresses, and one that runs inside this process."""
+"""MQTT brokers: their addresses, clients of them, and one that runs inside this process."""
 
 import asyncio
-import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,10 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
-from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
-from amqtt.broker import Broker
-from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
-from amqtt.session import Session
 from paho.mqtt.enums import CallbackAPIVersion
 
 DEFAULT_PORT = 1883
@@ -117,11 +112,11 @@ def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     OSError
         The port is taken.
     """
-    # amqtt tells of every connection, and warns of every client that leaves without a DISCONNECT.
-    logging.getLogger("amqtt").setLevel(logging.ERROR)
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
+    from hil.runtime.embedded import Started, serve  # noqa: PLC0415 (amqtt takes long to import)
+
+    started: Future[Started] = Future()
     thread = threading.Thread(
-        target=lambda: asyncio.run(_serve(host, port, started)), name="mqtt-broker", daemon=True
+        target=lambda: asyncio.run(serve(host, port, started)), name="mqtt-broker", daemon=True
     )
     thread.start()
     loop, stop, bound_port = started.result()
@@ -130,43 +125,3 @@ def embedded_broker(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(_STOP_TIMEOUT_s)
-
-
-class _Broker(Broker):  # type: ignore[misc]  # amqtt has no types
-    async def _publish_retained_messages_for_subscription(
-        self, subscription: tuple[str, int], session: Session
-    ) -> None:
-        # amqtt 0.12 calls this for every new connection with the subscriptions of all clients: each would get
-        # what others asked for, and a client that subscribes meanwhile would break the loop over them.
-        subscribers = self.subscriptions.get(subscription[0], ())
-        if any(subscriber is session for subscriber, _ in subscribers):
-            await super()._publish_retained_messages_for_subscription(subscription, session)
-
-
-async def _serve(
-    host: str, port: int, started: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]"
-) -> None:
-    # The listening socket is ours: amqtt's own cannot tell which free port it got. asyncio sets TCP_NODELAY.
-    listener = "default"
-    broker = _Broker(
-        BrokerConfig(
-            listeners={listener: ListenerConfig(type=ListenerType.EXTERNAL)},
-            plugins={"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-        )
-    )
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await broker.external_connected(StreamReaderAdapter(reader), StreamWriterAdapter(writer), listener)
-
-    await broker.start()
-    try:
-        server = await asyncio.start_server(connected, host, port)
-    except OSError as error:
-        await broker.shutdown()
-        started.set_exception(error)
-        return
-    stop = asyncio.Event()
-    started.set_result((asyncio.get_running_loop(), stop, server.sockets[0].getsockname()[1]))
-    await stop.wait()
-    server.close()
-    await broker.shutdown()

@@ -35,6 +35,7 @@ class Connection:
         )
         self._lost = lost
         self._closing = False
+        self._gone = threading.Event()
         self._subscribed = threading.Event()
         self._client.on_subscribe = lambda *_: self._subscribed.set()
 
@@ -42,6 +43,10 @@ class Connection:
     def alive(self) -> bool:
         """False once the broker has gone."""
         return self._client.is_connected()
+
+    def gone_within(self, timeout_s: float) -> bool:
+        """Tell whether the broker has gone, or goes right now."""
+        return self._gone.wait(timeout_s)
 
     def open(self, topic_filters: Collection[str]) -> None:
         """Connect and subscribe.
@@ -99,5 +104,6 @@ class Connection:
             raise RunError(f"broker {self._address} does not confirm messages")
 
     def _on_disconnect(self, *_: object) -> None:
+        self._gone.set()
         if not self._closing:
             self._lost()

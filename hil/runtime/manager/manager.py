@@ -22,6 +22,7 @@ from hil.runtime.manager.service import ConfigService
 from hil.runtime.wire import Era, ProtocolError, Topics, decode, encode
 
 _TICK_s = 0.5
+_BROKER_GRACE_s = 0.2
 
 
 def _print(line: str) -> None:
@@ -117,7 +118,7 @@ class Manager:
         self._started = threading.Event()
         self._ready = threading.Event()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="manager")
+        self._thread = threading.Thread(target=self._run, name="manager", daemon=True)
 
     # -- for callers, from any thread
 
@@ -153,7 +154,7 @@ class Manager:
             The run ended, or some are not ready in time.
         """
         if not self._ready.wait(timeout_s):
-            raise RunError(f"not ready after {timeout_s:g} s: {', '.join(self._waiting)}")
+            raise RunError(f"not ready after {timeout_s:g} s: {', '.join(list(self._waiting))}")
         if self._ended.is_set():
             raise RunError(self.failure or "the run was stopped")
 
@@ -334,8 +335,8 @@ class Manager:
     def _on_exit(self, process: ModuleProcess) -> None:
         module_type = self.config.modules[process.module_id].manifest.module_type
         code = process.exit_code
-        if not self._connection.alive:
-            self._on_broker_lost()  # modules end when the broker goes: that is the reason to tell
+        if self._connection.gone_within(_BROKER_GRACE_s):
+            self._on_broker_lost()  # modules end when the broker goes, and some notice it before we do
             return
         lines = "".join(f"\n  | {line}" for line in process.last_lines)
         told = f"; its last lines:{lines}" if lines else " without a word"

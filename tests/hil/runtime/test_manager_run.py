@@ -81,7 +81,7 @@ def test_definitions_stay_retained_while_a_module_is_missing_and_not_longer(site
     with manager:
         assert retained(broker, manager.prefix)[0] == "interfaces"
         assert "manifests/Silent" in retained(broker, manager.prefix)
-    assert retained(broker, manager.prefix) == []
+    wait_until(lambda: retained(broker, manager.prefix) == [])
 
 
 def test_without_a_broker_one_is_embedded(site: Site) -> None:
@@ -317,13 +317,15 @@ def test_who_is_not_ready_is_told_and_ends_the_run_where_there_is_a_limit(site: 
 
 def test_the_broker_going_away_ends_the_run(site: Site, mosquitto: Mosquitto) -> None:
     lines: list[str] = []
-    manager = Manager(site.config({"a": "Stay"}), broker=mosquitto.address, log=lines.append)
-    with manager:
+    leaves_too = READY + "client.on_disconnect = lambda *_: os._exit(5)\nsignal.pause()\n"
+    site.module("Leaver", leaves_too)
+    config = site.config({"a": "Stay", "b": "Leaver"})
+    with Manager(config, broker=mosquitto.address, log=lines.append) as manager:
         manager.wait_ready(10)
-        pid = manager.processes["a"].pid
+        pids = [process.pid for process in manager.processes.values()]
         mosquitto.kill()
         assert manager.wait(10) == 1
-    assert gone(pid)
+    assert all(gone(pid) for pid in pids)
     assert f"manager: broker {mosquitto.address} went away" in lines
 
 
@@ -419,7 +421,7 @@ def test_signals_stop_the_bench_cleanly(
     bench.process.send_signal(number)
     assert bench.process.wait(10) == 0
     assert all(gone(pid) for pid in pids)
-    assert retained(shared_mosquitto, f"bench_{tmp_path.name}/") == []
+    wait_until(lambda: retained(shared_mosquitto, f"bench_{tmp_path.name}/") == [])
 
 
 @pytest.mark.mosquitto
