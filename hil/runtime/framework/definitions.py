@@ -107,6 +107,7 @@ def fetch(
             module_names=module_names,
             module_config=answer["response"]["data"]["module_config"],
         )
+        _insist_on_members(definitions)
     except TimeoutError as error:
         raise RuntimeError(
             f"{error}: is a manager running at prefix {topics.prefix!r}, does its configuration name module "
@@ -116,6 +117,20 @@ def fetch(
         raise RuntimeError(f"the manager's definitions lack something: {error!r}") from error
     link.unsubscribe(*retained.filters)
     return client, definitions
+
+
+def _insist_on_members(definitions: Definitions) -> None:
+    """Raise ``KeyError`` for what is missing, here and not where it is needed later."""
+    config = definitions.module_config
+    for parameter in (each for scope in config["configuration_parameters"].values() for each in scope):
+        parameter["name"], parameter["value"]
+    for connection in (each for targets in config["connections"].values() for each in targets):
+        connection["module_id"], connection["implementation_id"]
+    manifest = definitions.manifests[config["module_name"]]
+    for entry in (*manifest.get("provides", {}).values(), *manifest.get("requires", {}).values()):
+        entry["interface"]
+    for directory in ("etc_dir", "modules_dir", "data_dir"):
+        definitions.settings[directory]
 
 
 class _Retained:

@@ -17,9 +17,11 @@ def end_process(reason: str) -> NoReturn:
     EVerest ends a module that raised in a callback or lost its broker, and the manager then takes the rest
     down. Neither exit handlers nor other threads get a say: they might wait for an answer that can't come.
     """
-    log.critical(reason)
-    sys.stdout.flush()
-    os._exit(EXIT_STATUS)
+    try:
+        log.critical(reason)
+        sys.stdout.flush()
+    finally:  # also when nobody reads the log any more
+        os._exit(EXIT_STATUS)
 
 
 def run_or_end(what: str, callback: Callable[[], object]) -> None:

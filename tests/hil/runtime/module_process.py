@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT_s = 10.0
+TIMEOUT_s = 30.0
 
 
 def environment(module_id: str, broker: str, prefix: str, directory: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from hil.runtime.framework import link
 from hil.runtime.wire import QOS, Era, Json, Topics
 
-TIMEOUT_s = 10.0
+TIMEOUT_s = 30.0
 
 SETTINGS = {
     "prefix": "/opt/everest",

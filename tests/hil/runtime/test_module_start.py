@@ -4,6 +4,7 @@ import getpass
 import queue
 import threading
 from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 
@@ -207,11 +208,26 @@ def test_module_tells_which_definition_never_came(world: World, impatient: None)
         Module(world.session("shop"))
 
 
-def test_definitions_that_lack_something_are_refused(world: World) -> None:
-    del world.configs["shop"]["response"]["data"]
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [
+        ([], "response"),
+        (["response"], "data"),
+        (["response", "data"], "module_config"),
+        (["response", "data", "module_config"], "module_name"),
+        (["response", "data", "module_config"], "connections"),
+        (["response", "data", "module_config", "connections", "stores", 0], "implementation_id"),
+        (["response", "data", "module_config", "configuration_parameters", "!module", 1], "value"),
+    ],
+)
+def test_a_configuration_that_lacks_something_is_refused(path: list[Any], missing: str, world: World) -> None:
+    part = world.configs["client"]
+    for step in path:
+        part = part[step]
+    del part[missing]
     assert world.manager
-    with pytest.raises(RuntimeError, match="definitions lack something: KeyError"):
-        Module(world.session("shop"))
+    with pytest.raises(RuntimeError, match=f"definitions lack something: KeyError.'{missing}'"):
+        Module(world.session("client"))
 
 
 def test_metadata_goes_out_before_ready(world: World) -> None:
