@@ -191,7 +191,8 @@ class Connector:
         settings: dict[str, float] = dict(self._profile.setup)
         watchdog = self._profile.watchdog
         if watchdog is not None and watchdog.fallback_point is not None:
-            settings[watchdog.fallback_point] = self._profile.limit_for(self._fallback_A)
+            fallback_A = self._profile.limit_for(self._fallback_A)
+            settings[watchdog.fallback_point] = fallback_A * self._per_ampere
         if watchdog is not None and watchdog.timeout_point is not None:
             settings[watchdog.timeout_point] = watchdog.timeout
         for name, value in settings.items():
@@ -218,12 +219,19 @@ class Connector:
             await self._device.write(enable.point, enable.off)
         if current_A > 0 or limit.zero == "pause":
             for name in limit.points:
-                await self._device.write(name, current_A * self._per_ampere)
+                await self._device.write(name, self._in_register_steps(name, current_A))
         if current_A > 0 and enable is not None:
             await self._device.write(enable.point, enable.on)
         self._written_A = current_A
         self._write_again = False
         self._fed_at = self._clock()
+
+    def _in_register_steps(self, name: str, current_A: float) -> float:
+        """Give a limit in the unit of its point, rounded down to what the register can say."""
+        point, value = self._profile.points[name], current_A * self._per_ampere
+        if (point.type or "").startswith("float"):
+            return value
+        return math.floor(value / point.scale + 1e-6) * point.scale
 
     async def _feed(self) -> None:
         """Feed the watchdog if that is due, and only while the control loop renews its limits."""
@@ -240,6 +248,8 @@ class Connector:
     def _held_limit(self, values: Mapping[str, Value]) -> float | None:
         """Limit that the device shows; None where it cannot be read."""
         enable = self._profile.enable
+        if enable is not None and not self._profile.points[enable.point].readable:
+            return None
         if enable is not None and values.get(enable.point) == enable.off:
             return 0.0
         held = [values.get(name) for name in self._profile.current_limit.points]

@@ -1,12 +1,11 @@
 """A device on a bus, read and written by the names of its profile's points."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bsp.bus import Bus, Priority
 from bsp.profile import Profile
-from bsp.registers import Point, Table, Value, decode, encode
+from bsp.registers import Point, Table, Value, decode, encode, merge
 from bsp.transport import ILLEGAL_ADDRESS, Read, RefusedError, Write
 
 
@@ -78,10 +77,26 @@ class Device:
     def __init__(self, bus: Bus, unit: int, profile: Profile, *, base: int = 0) -> None:
         self.bus = bus
         self.unit = unit
-        self.base = base
+        self._base = base
         self._profile = profile
         self._blocks: dict[tuple[str, ...], list[Block]] = {}
         self._absent: set[str] = set()
+
+    def move(self, base: int) -> None:
+        """Read and write the points from another base on."""
+        self._base = base
+        self._blocks.clear()
+
+    async def registers(self, address: int, count: int) -> Sequence[int]:
+        """Read holding registers as they are, whatever the profile says of them.
+
+        Raises
+        ------
+        BusError
+            The device gave no answer or refused.
+        """
+        request = Read("holding", address, count)
+        return (await self.bus.request(self.unit, request, gap_s=self._profile.request_gap)).values
 
     async def read(self, names: Iterable[str], *, priority: Priority = Priority.POLL) -> Sample:
         """Read points in as few requests as the device allows.
@@ -111,7 +126,7 @@ class Device:
         return Sample({name: self._decode(name, registers) for name in wanted}, min(taken_at, default=0.0))
 
     async def write(self, name: str, value: float | str, *, priority: Priority = Priority.SETPOINT) -> None:
-        """Write one point.
+        """Write one point; of a register that is shared, only the bits of the point.
 
         Raises
         ------
@@ -121,9 +136,16 @@ class Device:
             The value does not fit the point.
         """
         point = self._profile.points[name]
-        request = Write(
-            point.table or "holding", self._address(name), tuple(encode(point, value)), point.writes_multiple
-        )
+        table, address, values = point.table or "holding", self._address(name), encode(point, value)
+        if point.mask is not None and not point.is_bit:
+            held = await self.bus.request(
+                self.unit,
+                Read(table, address, point.count),
+                priority=priority,
+                gap_s=self._profile.request_gap,
+            )
+            values = merge(point, held.values, values)
+        request = Write(table, address, tuple(values), point.writes_multiple)
         await self.bus.request(self.unit, request, priority=priority, gap_s=self._profile.request_gap)
 
     def _plan(self, wanted: tuple[str, ...]) -> list[Block]:
@@ -167,7 +189,7 @@ class Device:
 
     def _address(self, name: str) -> int:
         point = self._profile.points[name]
-        return point.address if point.absolute else point.address + self.base
+        return point.address if point.absolute else point.address + self._base
 
     def _decode(self, name: str, registers: Mapping[str, Sequence[int]]) -> Value:
         point = self._profile.points[name]
@@ -177,13 +199,3 @@ class Device:
             return decode(point, registers[name])
         exponent = self._decode(point.scale_factor, registers)
         return decode(point, registers[name], exponent) if isinstance(exponent, int) else None
-
-
-async def read_all(device: Device, profile: Profile) -> Sample:
-    """Read every point of a profile, without the bus having been started (for tools)."""
-    owner = asyncio.create_task(device.bus.run())
-    try:
-        return await device.read(profile.points)
-    finally:
-        owner.cancel()
-        await asyncio.gather(owner, return_exceptions=True)

@@ -7,6 +7,7 @@ from bsp.bus import Clock
 from bsp.device import Device, Sample
 from bsp.profile import MeterProfile
 from bsp.registers import Value
+from bsp.sunspec import find_model
 from bsp.transport import BusError
 from energy_management.measurement import Reading, Vector3
 
@@ -41,6 +42,8 @@ class Meter:
     ) -> None:
         self.values: dict[str, Value] = {}
         self._device = device
+        self._profile = profile
+        self._is_found = False
         self._clock = clock
         self._slow_every_s = slow_every_s
         self._slow_at = -math.inf
@@ -55,6 +58,7 @@ class Meter:
         BusError
             It gave no answer; the caller must not use an older reading in its place.
         """
+        await self._find()
         slow_is_due = self._slow and self._clock() - self._slow_at >= self._slow_every_s
         if slow_is_due and not self._fast:
             sample = await self._read_slow()
@@ -64,6 +68,23 @@ class Meter:
             if slow_is_due:
                 await self._try_slow()
         return reading(self.values, sample.taken_at)
+
+    async def read_everything(self) -> Sample:
+        """Read every point of the profile.
+
+        Raises
+        ------
+        BusError
+            It gave no answer.
+        """
+        await self._find()
+        return await self._device.read(self._profile.points)
+
+    async def _find(self) -> None:
+        """Find the registers of a SunSpec meter, once."""
+        if self._profile.sunspec is not None and not self._is_found:
+            self._device.move(await find_model(self._device, self._profile.sunspec.model))
+            self._is_found = True
 
     async def _read_slow(self) -> Sample:
         sample = await self._device.read(self._slow)

@@ -78,6 +78,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         Silence that the device needs before each request.
     notes : list of str
         Quirks, and where sources disagree.
+    alternatives : dict
+        Where else some sources see a point; ``hil probe`` can tell by plausibility who is right.
     """
 
     vendor: str
@@ -94,9 +96,13 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     request_gap: Seconds = 0.0
     defaults: Defaults = Defaults()
     notes: list[str] = []
+    alternatives: dict[str, list[Point]] = {}
 
     def point_problems(self) -> Iterator[tuple[Key, str]]:
         """Yield what is wrong with the points, as key and reason."""
+        for name in self.alternatives:
+            if name not in self.points:
+                yield ("alternatives", name), "an alternative to a point that this profile does not have"
         for name, point in self.points.items():
             if point.scale_factor is not None and point.scale_factor not in self.points:
                 yield ("points", name, "scale_factor"), f"no point '{point.scale_factor}' in this profile"
@@ -138,7 +144,7 @@ class MeterProfile(Profile, frozen=True, kw_only=True):
             ):
                 yield (
                     ("points", name),
-                    f"no measurement of that name, known: {', '.join(MEASURANDS)} with .L1 etc.",
+                    f"no such measurement, known: {', '.join(MEASURANDS)} with .L1 etc.",
                 )
 
 
@@ -362,8 +368,15 @@ def _load(kind: Literal["meters", "connectors", "relays"], name: str, structure:
         known = profile_names(kind)
         raise FileError([f"no profile '{name}'{suggest(name, known)}, known: {', '.join(known)}"])
     file = YamlFile(path, structure)
-    points = {key: _with_defaults(point, file.value.defaults) for key, point in file.value.points.items()}
-    profile = msgspec.structs.replace(file.value, points=points)
+    defaults = file.value.defaults
+    profile = msgspec.structs.replace(
+        file.value,
+        points={key: _with_defaults(point, defaults) for key, point in file.value.points.items()},
+        alternatives={
+            key: [_with_defaults(point, defaults) for point in points]
+            for key, points in file.value.alternatives.items()
+        },
+    )
     for key, reason in profile.problems():
         file.problem(key, reason)
     file.check()

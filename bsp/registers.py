@@ -14,8 +14,8 @@ ValueType = Literal[
     "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "ascii", "bool"
 ]
 WordOrder = Literal["msw_first", "lsw_first"]
-Marker = Literal["ones", "max", "sign", "zero"]
-"""Raw values that mean "missing": all bits set, 0x7FFF..., 0x8000..., 0."""
+Marker = Literal["ones", "highest", "lowest", "zero"]
+"""Raw values that mean "missing": all bits set, the highest or lowest value of the type, 0."""
 
 Value = float | int | str | bool | None
 """A decoded value; None is "the device has none"."""
@@ -110,7 +110,7 @@ def decode(point: Point, registers: Sequence[int], exponent: int = 0) -> Value:
     if point.type == "ascii":
         return data.decode("ascii", errors="replace").strip("\0 ") or None
     raw = int.from_bytes(data, "big")
-    if any(raw == _marker(marker, point.count) for marker in point.invalid or ()):
+    if any(raw == _marker(marker, point) for marker in point.invalid or ()):
         return None
     if point.mask is not None:
         number: float = (raw & point.mask) >> _shift(point.mask)
@@ -146,22 +146,41 @@ def encode(point: Point, value: float | str, exponent: int = 0) -> list[int]:
     return words[::-1] if point.word_order == "lsw_first" and point.type != "ascii" else words
 
 
+def merge(point: Point, held: Sequence[int], written: Sequence[int]) -> list[int]:
+    """Put the bits of a masked point into what its registers hold."""
+    words = held if point.word_order != "lsw_first" else held[::-1]
+    mask = [(point.mask or 0) >> 16 * shift & 0xFFFF for shift in reversed(range(point.count))]
+    new = written if point.word_order != "lsw_first" else written[::-1]
+    merged = [
+        word & ~bits & 0xFFFF | fresh & bits for word, bits, fresh in zip(words, mask, new, strict=True)
+    ]
+    return merged if point.word_order != "lsw_first" else merged[::-1]
+
+
 def missing(point: Point) -> list[int] | None:
     """Give the registers by which a device says that it has no value of this point, if it can."""
     if (point.type or "").startswith("float"):
         return encode(point, math.nan)
     for marker in point.invalid or ():
-        data = _marker(marker, point.count).to_bytes(2 * point.count, "big")
+        data = _marker(marker, point).to_bytes(2 * point.count, "big")
         words = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
         return words[::-1] if point.word_order == "lsw_first" else words
     return None
 
 
-def _marker(marker: str | int, count: int) -> int:
+def _marker(marker: str | int, point: Point) -> int:
+    """Give the raw value, as unsigned number, that a marker means for a point."""
     if isinstance(marker, int):
         return marker
-    bits = 16 * count
-    return {"ones": (1 << bits) - 1, "max": (1 << bits - 1) - 1, "sign": 1 << bits - 1, "zero": 0}[marker]
+    bits = 16 * point.count
+    ones, sign = (1 << bits) - 1, 1 << bits - 1
+    is_signed = (point.type or "").startswith("int")
+    return {
+        "ones": ones,
+        "highest": sign - 1 if is_signed else ones,
+        "lowest": sign if is_signed else 0,
+        "zero": 0,
+    }[marker]
 
 
 def _shift(mask: int) -> int:

@@ -70,6 +70,10 @@ class RefusedError(BusError):
         self.code = code
 
 
+class WrongDeviceError(BusError):
+    """Who answers is not the device that the profile describes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """Read `count` registers or bits from `address` on."""

@@ -224,7 +224,9 @@ def _number(value: Any, unit: str) -> Any:
 
 def _plain(message: str, expected: Any) -> str:
     """Tell what msgspec complains about in words of a site file."""
-    alternatives = get_args(expected) if get_origin(expected) is typing.Literal else ()
+    parts = get_args(expected) if get_origin(expected) in (typing.Union, types.UnionType) else (expected,)
+    literals = [get_args(part) for part in parts if get_origin(part) is typing.Literal]
+    alternatives = [alternative for literal in literals for alternative in literal]
     if alternatives:
         return f"must be one of {', '.join(str(a) for a in alternatives)}"
     message = message.split(" - at ", maxsplit=1)[0].replace("`", "")

@@ -16,7 +16,6 @@ from bsp.bridge import ConnectorConfig, MeterConfig
 from bsp.profile import ConnectorProfile, MeterProfile, Profile, Serial, connector_profile, meter_profile
 from bsp.transport import SerialLink, TcpLink
 from bsp.yaml_file import Amperes, FileError, Key, Seconds, Volts, YamlFile
-from energy_management.site import EvseAttributes, NodeAttributes, Site
 
 GRID = "grid"
 """Name of the node at the root."""
@@ -197,34 +196,6 @@ class SiteFile:
     buses: Mapping[str, SerialLink | TcpLink]
     bridged_meters: Mapping[str, MeterConfig]
     bridged_connectors: Mapping[str, ConnectorConfig]
-
-    def for_engine(self, grid: str) -> Site:
-        """Give what the engine needs to know, with `grid` as the uuid of the node at the root.
-
-        A fuse with a meter but without a fallback has no budget while its meter is silent.
-        """
-        fuses: dict[str, FuseSection] = {**({grid: self.grid} if self.grid is not None else {}), **self.nodes}
-        return Site(
-            evses={
-                uuid: EvseAttributes(
-                    phase_rotation=None if evse.phase_rotation == "unknown" else evse.phase_rotation,
-                    priority=evse.priority,
-                    weight=evse.weight,
-                )
-                for uuid, evse in {**self.evses, **self.connectors}.items()
-            },
-            nodes={uuid: _node_attributes(fuse) for uuid, fuse in fuses.items()},
-        )
-
-
-def _node_attributes(fuse: FuseSection) -> NodeAttributes:
-    without_reading = None if fuse.meter is None else 0.0
-    return NodeAttributes(
-        max_unbalance_A=fuse.max_unbalance,
-        reserve_A=fuse.reserve,
-        fallback_A=without_reading if fuse.fallback is None else fuse.fallback,
-        stale_after_s=fuse.stale_after,
-    )
 
 
 def load_site(path: Path) -> SiteFile:

@@ -5,10 +5,22 @@ from collections.abc import Callable, Iterator, Mapping
 
 from bsp.profile import MeterProfile
 from bsp.registers import Value
+from bsp.sunspec import END, MARKER
 from energy_management.measurement import Reading, Vector3
 from hil.devices.registers import RegisterDevice
 
 _PHASES = ("L1", "L2", "L3")
+_COMMON_AT = 40002
+_COMMON_LENGTH = 66
+_MODEL_AT = _COMMON_AT + 2 + _COMMON_LENGTH
+_MODEL_LENGTH = 124
+_SCALE_FACTORS: Mapping[str, Value] = {
+    "scale_factor.current": -2,
+    "scale_factor.voltage": -1,
+    "scale_factor.frequency": -2,
+    "scale_factor.power": 0,
+    "scale_factor.energy": 0,
+}
 
 
 class MeterDevice(RegisterDevice):
@@ -25,12 +37,39 @@ class MeterDevice(RegisterDevice):
     """
 
     def __init__(self, profile: MeterProfile, read: Callable[[], Reading]) -> None:
-        super().__init__(profile)
+        super().__init__(profile, base=_MODEL_AT if profile.sunspec is not None else 0)
         self._read = read
+        self._phases = profile.phases
+        if profile.sunspec is not None:
+            self.fixed = _sunspec_chain(profile.sunspec.model)
 
     def values(self) -> Mapping[str, Value]:
         """Give the measurement by point."""
-        return dict(values_of(self._read()))
+        values = {**_SCALE_FACTORS, **dict(values_of(self._read()))}
+        if self._phases == 1:
+            values["power_W.total"] = values.get("power_W.L1")
+        return {name: self._as_shown(name, value) for name, value in values.items()}
+
+    def _as_shown(self, name: str, value: Value) -> Value:
+        """Drop the sign where the register has none."""
+        point = self.profile.points.get(name)
+        unsigned = point is not None and (point.type or "").startswith("uint")
+        return abs(value) if unsigned and isinstance(value, int | float) else value
+
+
+def _sunspec_chain(model: int) -> dict[int, int]:
+    """Give the marker, a common model without content, the head of the meter's model, and the end."""
+    end = _MODEL_AT + 2 + _MODEL_LENGTH
+    return {
+        40000: MARKER[0],
+        40001: MARKER[1],
+        _COMMON_AT: 1,
+        _COMMON_AT + 1: _COMMON_LENGTH,
+        _MODEL_AT: model,
+        _MODEL_AT + 1: _MODEL_LENGTH,
+        end: END,
+        end + 1: 0,
+    }
 
 
 def values_of(reading: Reading) -> Iterator[tuple[str, Value]]:

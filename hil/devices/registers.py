@@ -68,6 +68,8 @@ class RegisterDevice:
         What is wrong with it.
     requests : int
         Requests it has received.
+    fixed : dict of int to int
+        Holding registers besides those of the profile, which never change.
 
     Parameters
     ----------
@@ -81,6 +83,7 @@ class RegisterDevice:
         self.profile = profile
         self.faults = Faults()
         self.requests = 0
+        self.fixed: dict[int, int] = {}
         self._addresses = {
             name: point.address + (0 if point.absolute else base) for name, point in profile.points.items()
         }
@@ -132,14 +135,17 @@ class RegisterDevice:
 
     def _registers(self, table: Table, address: int, count: int) -> dict[int, int]:
         values = self.values()
-        known: dict[int, int] = {}
+        known = dict(self.fixed) if table == "holding" else {}
         for name, point in self.profile.points.items():
             start = self._addresses[name]
             inside = start < address + count and address < start + point.count
             if point.table != table or not point.readable or not inside:
                 continue
+            if values.get(name) is None and start in known:
+                continue  # another name of the same register has a value
             for offset, word in enumerate(self._encode(point, name, values)):
-                known[start + offset] = known.get(start + offset, 0) | word  # bit fields share a register
+                shared = known.get(start + offset, 0) if point.mask is not None else 0
+                known[start + offset] = shared | word
         return {at: word for at, word in known.items() if address <= at < address + count}
 
     def _encode(self, point: Point, name: str, values: Mapping[str, Value]) -> list[int]:

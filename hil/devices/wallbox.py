@@ -123,8 +123,8 @@ class WallboxDevice(RegisterDevice):
         if self._clock() - self._fed_at < timeout_s:
             return
         self._fed_at = math.inf
-        fallback_A = self._number(watchdog.fallback_point, self._safe_current_A)
-        self._held.update(dict.fromkeys(self._charger.current_limit.points, fallback_A * self._per_ampere))
+        fallback = self._number(watchdog.fallback_point, self._safe_current_A * self._per_ampere)
+        self._held.update(dict.fromkeys(self._charger.current_limit.points, fallback))
         self._apply()
 
     def _factory_settings(self) -> dict[str, Value]:

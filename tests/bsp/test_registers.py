@@ -48,11 +48,11 @@ def test_registers_mean(settings: dict[str, Any], registers: list[int], value: o
     [
         ({"type": "float32"}, [0x7FC0, 0x0000]),
         ({"type": "float32"}, [0x7F80, 0x0000]),
-        ({"type": "int16", "invalid": ["sign"]}, [0x8000]),
+        ({"type": "int16", "invalid": ["lowest"]}, [0x8000]),
         ({"type": "uint16", "invalid": ["ones"]}, [0xFFFF]),
-        ({"type": "uint32", "invalid": ["ones"]}, [0xFFFF, 0xFFFF]),
-        ({"type": "int32", "invalid": ["max"]}, [0x7FFF, 0xFFFF]),
-        ({"type": "int32", "invalid": ["max"], "word_order": "lsw_first"}, [0xFFFF, 0x7FFF]),
+        ({"type": "uint32", "invalid": ["highest"]}, [0xFFFF, 0xFFFF]),
+        ({"type": "int32", "invalid": ["highest"]}, [0x7FFF, 0xFFFF]),
+        ({"type": "int32", "invalid": ["highest"], "word_order": "lsw_first"}, [0xFFFF, 0x7FFF]),
         ({"type": "uint32", "invalid": ["zero"]}, [0, 0]),
         ({"type": "uint16", "invalid": [0x7FFF, 9999]}, [9999]),
         ({"type": "ascii", "length": 2}, [0, 0x2020]),
@@ -63,7 +63,7 @@ def test_markers_mean_missing_and_never_a_number(settings: dict[str, Any], regis
 
 
 def test_a_sunspec_value_is_scaled_by_its_factor() -> None:
-    assert decode(point(type="int16", invalid=["sign"]), [2305], exponent=-1) == pytest.approx(230.5)
+    assert decode(point(type="int16", invalid=["lowest"]), [2305], exponent=-1) == pytest.approx(230.5)
 
 
 def test_what_does_not_fit_is_told() -> None:
@@ -93,5 +93,5 @@ def test_missing_is_shown_by_nan_or_by_the_marker() -> None:
     coded = missing(point(type="float32"))
     assert coded is not None
     assert decode(point(type="float32"), coded) is None
-    assert missing(point(type="int16", invalid=["sign"])) == [0x8000]
+    assert missing(point(type="int16", invalid=["lowest"])) == [0x8000]
     assert missing(point(type="uint16")) is None

@@ -11,7 +11,6 @@ import yaml
 from bsp.transport import SerialLink, TcpLink
 from control import site_file
 from control.site_file import SiteError, json_schema, load_site
-from energy_management.site import EvseAttributes, NodeAttributes
 
 SITE = """\
     grid:
@@ -71,16 +70,6 @@ def test_a_whole_site_is_read(write) -> None:  # type: ignore[no-untyped-def]
     assert (drive.unit, drive.maximum_A, drive.fallback_A) == (1, 20.0, 0.0)
     assert site.connectors["carport"].phase_rotation == "L2 L3 L1"
     assert site.evses["evse_manager_1"].weight == 2.0
-
-
-def test_the_engine_is_told_what_it_needs(write) -> None:  # type: ignore[no-untyped-def]
-    site = load_site(write(SITE)).for_engine("energy_manager")
-    assert site.evses["carport"] == EvseAttributes(phase_rotation="L2 L3 L1", priority=1)
-    assert site.evses["drive"] == EvseAttributes()
-    assert site.evses["evse_manager_1"] == EvseAttributes(phase_rotation="L3 L1 L2", weight=2.0)
-    # with a meter and without a fallback: no budget while the meter is silent
-    assert site.nodes["energy_manager"] == NodeAttributes(reserve_A=1.0, fallback_A=0.0, stale_after_s=10.0)
-    assert site.nodes["garage"] == NodeAttributes(max_unbalance_A=20.0, fallback_A=None)
 
 
 def test_an_empty_part_of_the_file_is_fine(write) -> None:  # type: ignore[no-untyped-def]
