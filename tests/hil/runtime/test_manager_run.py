@@ -84,6 +84,13 @@ def test_definitions_stay_retained_while_a_module_is_missing_and_not_longer(site
     wait_until(lambda: retained(broker, manager.prefix) == [])
 
 
+def test_definitions_stay_for_modules_that_start_again_if_asked(site: Site, broker: str) -> None:
+    with Manager(site.config({"a": "Stay"}), broker=broker, retain_topics=True, log=print) as manager:
+        manager.wait_ready(10)
+        assert retained(broker, manager.prefix)[0] == "interfaces"
+    wait_until(lambda: retained(broker, manager.prefix) == [])
+
+
 def test_without_a_broker_one_is_embedded(site: Site) -> None:
     with Manager(site.config({"a": "Stay"}), log=print) as manager:
         manager.wait_ready(10)
