@@ -1,6 +1,7 @@
 """EVerest glue of PyEnergyManager: session, handlers, ready. What is decided is decided in ``control``."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -9,8 +10,10 @@ from typing import Any
 
 from everest.framework import Fulfillment, Module, RuntimeSession, error, log
 
+from control.everest import Outside
+from control.mqtt_api import Broker
 from control.settings import Settings, SettingsError
-from control.site import EnergySite, Outside
+from control.site import EnergySite
 from control.site_file import SiteError, load_site
 
 Args = dict[str, Any]
@@ -50,7 +53,9 @@ def build(module: Module, config: Args, connections: dict[str, list[Fulfillment]
             everest=Speaker(module),
             log=log,
             has_trunk=bool(trunk),
+            broker=Broker.of_everest(os.environ),
             has_powermeter=bool(connections["powermeter"]),
+            has_control="control" in module.implementations,
         ),
     )
 
@@ -74,14 +79,14 @@ def subscribe(module: Module, site: EnergySite, connections: dict[str, list[Fulf
     """Listen to everything that is connected."""
 
     def on_request_of(child: str) -> Callable[[Any], None]:
-        return lambda request: site.on_request(child, request)
+        return lambda request: site.handlers.request(child, request)
 
     for child in [*connections["energy_trunk"], *connections["energy_consumer"]]:
         module.subscribe_variable(child, "energy_flow_request", on_request_of(child_id(child)))
     for meter in connections["powermeter"]:
-        module.subscribe_variable(meter, "powermeter", site.on_powermeter)
+        module.subscribe_variable(meter, "powermeter", site.grid_meter.on_powermeter)
     for prices in connections["price_information"]:
-        module.subscribe_variable(prices, "energy_pricing", site.on_prices)
+        module.subscribe_variable(prices, "energy_pricing", site.handlers.prices)
 
 
 def implement(module: Module, site: EnergySite) -> None:
@@ -91,15 +96,22 @@ def implement(module: Module, site: EnergySite) -> None:
         return {"status": "NOT_SUPPORTED", "error": "this meter bills nothing"}
 
     def enforce_limits(args: Args) -> None:
-        site.on_enforce_limits(args.get("value"))
+        site.handlers.enforce_limits(args.get("value"))
 
     def set_external_limits(args: Args) -> None:
-        site.on_external_limits(args.get("value"))
+        site.handlers.external_limits(args.get("value"))
+
+    def command(name: str) -> Callable[[Args], Args]:
+        return lambda args: site.commands.call(name, args.get("value", args))
 
     module.implement_command("energy_grid", "enforce_limits", enforce_limits)
     module.implement_command("external_limits", "set_external_limits", set_external_limits)
     module.implement_command("powermeter", "start_transaction", no_transactions)
     module.implement_command("powermeter", "stop_transaction", no_transactions)
+    if "control" in module.implementations:  # where it was installed, see docs
+        module.implement_command("control", "get_status", lambda _: site.status())
+        for name in site.commands.names:
+            module.implement_command("control", name, command(name))
 
 
 def stop_event(module: Module) -> threading.Event:

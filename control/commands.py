@@ -109,8 +109,6 @@ class Commands:
         The module's own nodes and their fuses.
     explain : callable
         Tells why an EVSE has what it has.
-    on_change : callable
-        Called when something has been ordered.
     """
 
     def __init__(
@@ -121,14 +119,12 @@ class Commands:
         limits_A: Callable[[], Mapping[str, float]],
         fuses_A: Mapping[str, float],
         explain: Callable[[str], str],
-        on_change: Callable[[], None],
     ) -> None:
         self._orders = orders
         self._clock = clock
         self._limits_A = limits_A
         self._fuses_A = fuses_A
         self._explain = explain
-        self._on_change = on_change
         self._commands: Mapping[str, Callable[[object], str]] = {
             "set_limit": lambda args: self._set_limit(msgspec.convert(args, LimitOrder)),
             "clear_limit": lambda args: self._clear_limit(msgspec.convert(args, LimitEnd)),
@@ -169,7 +165,7 @@ class Commands:
             fallback = [LimitStep(timestamp=timestamp(now.utc), limits=order.fallback)]
             expiry = Expiry.after(order.valid_for_s, now, self._external(order, fallback))
         self._orders.set_limit(order.node, order.source, self._external(order, steps), expiry)
-        return self._done()
+        return ""
 
     def _external(self, order: LimitOrder, steps: list[LimitStep]) -> ExternalLimits:
         highest_A = self._known(order.node)
@@ -185,7 +181,7 @@ class Commands:
     def _clear_limit(self, order: LimitEnd) -> str:
         self._known(order.node)
         self._orders.clear_limit(order.node, order.source)
-        return self._done()
+        return ""
 
     def _set_reserve(self, order: ReserveOrder) -> str:
         if order.node not in self._fuses_A:
@@ -203,7 +199,7 @@ class Commands:
         if any(amperes > fuse_A for _, amperes in steps):
             raise RejectedError(f"the fuse of {order.node} has only {fuse_A:g} A")
         self._orders.set_reserve(order.node, steps)
-        return self._done()
+        return ""
 
     def _set_evse(self, order: EvseOrder) -> str:
         self._known(order.uuid)
@@ -215,19 +211,19 @@ class Commands:
         if changes.get("phase_rotation") == "unknown":
             changes["phase_rotation"] = None
         self._orders.set_evse(order.uuid, changes)
-        return self._done()
+        return ""
 
     def _pause(self, uuid: str) -> str:
         self._known(uuid)
         now = timestamp(self._clock().utc)
         entry = _entry(LimitStep(timestamp=now, limits=Limits(current_A=0.0, power_W=0.0)), f"{uuid}/{PAUSE}")
         self._orders.set_limit(uuid, PAUSE, ExternalLimits(schedule_import=[entry], schedule_export=[entry]))
-        return self._done()
+        return ""
 
     def _resume(self, uuid: str) -> str:
         self._known(uuid)
         self._orders.clear_limit(uuid, PAUSE)
-        return self._done()
+        return ""
 
     def _explained(self, uuid: str) -> str:
         self._known(uuid)
@@ -238,10 +234,6 @@ class Commands:
         if uuid not in limits_A:
             raise RejectedError(f"unknown uuid '{uuid}', known: {', '.join(limits_A) or 'none yet'}")
         return limits_A[uuid]
-
-    def _done(self) -> str:
-        self._on_change()
-        return ""
 
 
 def _rejected(message: str) -> JsonObject:

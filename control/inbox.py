@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from control.clock import Clock
-from control.grid_meter import MeterError, reading_of
+from control.powermeter import MeterError, reading_of
 from control.schedules import JsonObject
 from control.tree import is_node, is_urgent, walk
 from energy_management.measurement import Reading

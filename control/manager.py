@@ -1,5 +1,6 @@
 """Role manager: decides the limits of everything below."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,12 +31,19 @@ class Decision:
         One for each EVSE.
     readings : mapping of uuid to Reading
         What was measured.
+    seconds : float
+        How long it took.
+    violations, rejected : list of str
+        What is exceeded whatever is decided, and requests that could not be used.
     """
 
     at: Instant
     request: JsonObject
     limits: list[JsonObject]
     readings: Mapping[str, Reading]
+    seconds: float
+    violations: list[str]
+    rejected: list[str]
 
 
 class Manager:
@@ -52,6 +60,11 @@ class Manager:
         limits of its own.
     orders : Orders
         What was ordered from outside.
+
+    Attributes
+    ----------
+    decision : Decision or None
+        The last one.
     """
 
     def __init__(
@@ -78,23 +91,27 @@ class Manager:
         self._orders = orders
         self._notices = notices
         self._is_above_trunk = is_above_trunk
+        self.decision: Decision | None = None
 
-    def step(self, now: Instant) -> Decision | None:
-        """Decide once, and send what is due. None while nothing has been heard of the tree."""
+    def step(self, now: Instant) -> None:
+        """Decide once, and send what is due; nothing while nothing has been heard of the tree."""
         snapshot = self._inbox.snapshot()
         branches = self._branches.gather(snapshot.children, now)
         request = self._request(snapshot, branches, now)
         if request is None:
-            return None
+            return
         self._follow_orders()
         readings = self._readings(snapshot, request["uuid"])
+        began = time.perf_counter()
         limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
+        seconds = time.perf_counter() - began
         self._dispatcher.offer(limits, branches.routes)
-        rejected = {
-            uuid: f"{uuid}: request left out: {reason}" for uuid, reason in self._engine.report.rejected
-        }
+        report = self._engine.report
+        rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
-        return Decision(now, request, limits, readings)
+        self.decision = Decision(
+            now, request, limits, readings, seconds, list(report.violations), list(rejected.values())
+        )
 
     @property
     def state(self) -> ManagerState:

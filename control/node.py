@@ -6,10 +6,12 @@ from control.branches import BranchKeeper
 from control.clock import Instant
 from control.dispatch import Dispatcher, Send
 from control.inbox import Inbox
+from control.manager import Decision
 from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
 from control.tree import without_priority
+from energy_management import ManagerState
 
 
 class Node:
@@ -23,7 +25,15 @@ class Node:
         What was ordered from outside.
     publish : callable
         Brings the ``EnergyFlowRequest`` to the node above.
+
+    Attributes
+    ----------
+    decision, state : None
+        A node decides nothing and has nothing to remember.
     """
+
+    decision: Decision | None = None
+    state: ManagerState | None = None
 
     def __init__(
         self,
@@ -70,3 +80,7 @@ class Node:
         uuid = limits["uuid"]
         if send := self._routes.get(uuid):
             self._dispatcher.forward(limits, send)
+
+    def explain(self, uuid: str) -> str:
+        """Tell that somebody else decides."""
+        return f"{uuid}: a node passes limits on, ask the manager above it"

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -25,13 +25,17 @@ class Orders:
         Attributes from the site file, in force until others are ordered.
     reserves_A : mapping of uuid to amperes, optional
         Reserves from the site file, likewise.
+    on_change : callable
+        Called after each order, which should count at once.
     """
 
     def __init__(
         self,
         evses: Mapping[str, EvseAttributes] | None = None,
         reserves_A: Mapping[str, float] | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_change = on_change
         self._lock = threading.Lock()
         self._books: dict[str, LimitBook] = {}
         self._reserves: dict[str, ReserveSteps] = {}
@@ -43,22 +47,26 @@ class Orders:
         """Replace the limit of one source on a node or an EVSE."""
         with self._lock:
             self._books.setdefault(node, LimitBook()).set(source, limits, expiry)
+        self._on_change()
 
     def clear_limit(self, node: str, source: str) -> None:
         """End it; none is no error."""
         with self._lock:
             self._books.get(node, LimitBook()).clear(source)
+        self._on_change()
 
     def set_reserve(self, node: str, steps: ReserveSteps) -> None:
         """Replace the reserve of a node."""
         with self._lock:
             self._reserves[node] = sorted(steps)
+        self._on_change()
 
     def set_evse(self, uuid: str, changes: Mapping[str, Any]) -> None:
         """Change attributes of an EVSE; the others stay."""
         with self._lock:
             known = self._evses.get(uuid) or self._configured.get(uuid) or EvseAttributes()
             self._evses[uuid] = replace(known, **changes)
+        self._on_change()
 
     def limits(self, now: Instant) -> dict[str, ExternalLimits]:
         """Limits in force, by uuid of the node or EVSE they are for."""

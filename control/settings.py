@@ -45,6 +45,7 @@ class Settings:
     nominal_voltage_V: float = 230.0
     enhance_external_schedule: bool = False
     child_timeout_s: float = 10.0
+    mqtt_api: bool = False
     site_file: Path | None = None
     state_file: Path | None = None
     engine: ManagerConfig = field(default_factory=ManagerConfig)
@@ -75,6 +76,7 @@ class Settings:
             nominal_voltage_V=config.get("nominal_voltage_V", 230.0),
             enhance_external_schedule=config.get("enhance_external_schedule", False),
             child_timeout_s=config.get("child_timeout_s", 10.0),
+            mqtt_api=config.get("mqtt_api", False),
             site_file=_path(config.get("site_file", ""), base),
             state_file=_path(config.get("state_file", ""), base),
             engine=engine,

@@ -3,6 +3,7 @@
 A request is taken as it came and never changed in place; what this instance knows better replaces it.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -153,6 +154,19 @@ def walk(request: JsonObject) -> Iterator[JsonObject]:
 def evse_uuids(request: JsonObject) -> Iterator[str]:
     """Uuids of the EVSEs of a branch."""
     return (node["uuid"] for node in walk(request) if node.get("node_type") == "Evse")
+
+
+def hardware_limits_A(request: JsonObject) -> dict[str, float]:
+    """Highest current per phase that the hardware of each EVSE of a branch takes; no limit for its nodes."""
+    return {
+        node["uuid"]: max(
+            (_value(entry.get("limits_to_root"), "ac_max_current_A", math.inf) for entry in entries),
+            default=math.inf,
+        )
+        if (entries := _entries(node, "schedule_import")) and node.get("node_type") == "Evse"
+        else math.inf
+        for node in walk(request)
+    }
 
 
 def held(request: JsonObject, grants: Grants) -> JsonObject | None:

@@ -21,14 +21,13 @@ class Fixture:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.changes = 0
-        self.orders = Orders({"a": EvseAttributes(priority=1)}, {"grid": 5.0})
+        self.orders = Orders({"a": EvseAttributes(priority=1)}, {"grid": 5.0}, self.changed)
         self.commands = Commands(
             orders=self.orders,
             clock=self.clock,
             limits_A=lambda: {"grid": 63.0, "a": 32.0, "b": 32.0},
             fuses_A={"grid": 63.0},
             explain=lambda uuid: f"{uuid} has what it asked for",
-            on_change=self.changed,
         )
 
     def changed(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from control.grid_meter import MeterError, powermeter_of, reading_of
+from control.powermeter import MeterError, powermeter_of, reading_of
 from energy_management.measurement import Reading
 from tests.control.sample import VirtualClock
 

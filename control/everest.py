@@ -1,0 +1,53 @@
+"""What EVerest gives an instance to work with; ``module.py`` fills it with everestpy's functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from control.dispatch import Send
+from control.mqtt_api import Broker
+from control.notices import Log
+
+
+class Everest(Protocol):
+    """What the instance says to EVerest by itself."""
+
+    def publish(self, implementation: str, variable: str, value: object) -> None:
+        """Publish a variable."""
+
+    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+        """Raise an error of the implementation's interface, by its full name."""
+
+    def clear_error(self, implementation: str, error_type: str) -> None:
+        """Clear it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the instance is given.
+
+    Attributes
+    ----------
+    children : mapping of child to Send
+        The energy trunk or the consumers, and how to call ``enforce_limits`` of each.
+    everest : Everest
+        Where to publish.
+    log : Log
+        EVerest's log.
+    broker : Broker
+        EVerest's broker.
+    has_trunk : bool
+        The one child is the trunk.
+    has_powermeter : bool
+        A grid meter is connected.
+    has_control : bool
+        The manifest provides ``control``.
+    """
+
+    children: Mapping[str, Send]
+    everest: Everest
+    log: Log
+    broker: Broker = field(default_factory=Broker)
+    has_trunk: bool = False
+    has_powermeter: bool = False
+    has_control: bool = False

@@ -1,0 +1,62 @@
+"""Takes what EVerest hands over, from any thread. No handler raises: an exception would end EVerest."""
+
+from control.external_limits import EVEREST_SOURCE, ExternalLimits, LimitError
+from control.inbox import Inbox, InputError
+from control.node import Node
+from control.notices import Log, Notices
+from control.orders import Orders
+from control.tree import is_node
+
+
+class Handlers:
+    """Handlers of variables and commands.
+
+    Parameters
+    ----------
+    own : str
+        Uuid of the own node, the one that ``set_external_limits`` is about.
+    inbox, orders
+        Where things go.
+    node : Node or None
+        Passes limits on, in role node.
+    """
+
+    def __init__(
+        self, own: str, inbox: Inbox, orders: Orders, node: Node | None, log: Log, *, notices: Notices
+    ) -> None:
+        self._own = own
+        self._inbox = inbox
+        self._orders = orders
+        self._node = node
+        self._log = log
+        self._notices = notices
+
+    def request(self, child: str, request: object) -> None:
+        """Take a child's ``energy_flow_request``."""
+        try:
+            self._inbox.request(child, request)
+        except InputError as error:
+            self._notices.raise_(f"input/{child}", str(error))
+
+    def prices(self, prices: object) -> None:
+        """Take ``energy_pricing``."""
+        try:
+            self._inbox.prices(prices)
+        except InputError as error:
+            self._notices.raise_("input/prices", str(error))
+
+    def external_limits(self, limits: object) -> None:
+        """Take ``set_external_limits``: replaces what that command set before."""
+        try:
+            self._orders.set_limit(self._own, EVEREST_SOURCE, ExternalLimits.from_json(limits))
+        except LimitError as error:
+            self._log.error(f"set_external_limits refused, the limits before stay in force: {error}")
+
+    def enforce_limits(self, limits: object) -> None:
+        """Take ``enforce_limits`` of the node above, in role node."""
+        if not isinstance(limits, dict) or not is_node(limits):
+            self._log.warning("enforce_limits without a uuid is ignored")
+        elif self._node is None:
+            self._log.warning("enforce_limits is ignored: below another manager this needs role: node")
+        else:
+            self._node.enforce(limits)

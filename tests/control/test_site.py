@@ -1,0 +1,179 @@
+"""A whole instance, stepped by hand on a virtual clock; only EVerest itself is played."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control.everest import Outside
+from control.settings import Settings
+from control.site import EnergySite
+from tests.control.sample import Child, RecordingLog, VirtualClock, ampere_limits, entry, evse, node
+
+Json = dict[str, Any]
+
+
+class EverestPlayed:
+    """Takes what an instance publishes."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[str, str, Any]] = []
+        self.errors: list[tuple[str, str]] = []
+
+    def publish(self, implementation: str, variable: str, value: object) -> None:
+        self.published.append((implementation, variable, value))
+
+    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+        self.errors.append(("raised", error_type))
+
+    def clear_error(self, implementation: str, error_type: str) -> None:
+        self.errors.append(("cleared", error_type))
+
+
+class Instance:
+    """An instance called grid with two children."""
+
+    def __init__(self, *, has_trunk: bool = False, **config: Any) -> None:
+        self.clock = VirtualClock()
+        self.log = RecordingLog()
+        self.everest = EverestPlayed()
+        names = ["trunk"] if has_trunk else ["a", "b"]
+        self.children = {name: Child() for name in names}
+        self.site = EnergySite(
+            Settings.from_config("grid", config),
+            None,
+            Outside(dict(self.children), self.everest, self.log, has_trunk=has_trunk, has_powermeter=True),
+            self.clock,
+        )
+
+    def step(self, seconds: float = 1.0) -> None:
+        self.clock.advance(seconds)
+        self.site.step(self.clock())
+
+    def ask(self, child: str, request: Json) -> None:
+        self.site.handlers.request(child, request)
+
+    def measure(self, *amperes: float) -> None:
+        powermeter = {
+            "timestamp": "2026-11-22T09:30:00.000Z",
+            "energy_Wh_import": {"total": 1.0},
+            "current_A": dict(zip(("L1", "L2", "L3"), amperes, strict=True)),
+        }
+        self.site.grid_meter.on_powermeter(powermeter)
+
+    def newest(self, child: str, count: int) -> float:
+        """Amperes of the limit that came as the so manieth."""
+        return self.children[child].wait_received(count)[-1]
+
+
+@pytest.fixture
+def instances() -> Iterator[list[Instance]]:
+    started: list[Instance] = []
+    yield started
+    for instance in started:
+        instance.site.stop()
+
+
+def start(instances: list[Instance], **config: Any) -> Instance:
+    instance = Instance(**config)
+    instances.append(instance)
+    return instance
+
+
+def test_house_load_is_taken_from_the_fuse(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=35)
+    grid.ask("a", evse("a", 32))
+    grid.measure(5, 3, 1)
+    grid.step()
+    assert grid.newest("a", 1) == pytest.approx(30)
+
+
+def test_without_a_reading_of_a_meter_that_is_there_nothing_is_given(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=35)
+    grid.ask("a", evse("a", 32))
+    grid.step()
+    assert grid.newest("a", 1) == 0
+
+
+def test_the_meter_is_shown_under_the_own_name(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=35)
+    grid.measure(5, 3, 1)
+    (implementation, variable, value) = grid.everest.published[-1]
+    assert (implementation, variable, value["current_A"]["L1"]) == ("powermeter", "powermeter", 5)
+
+
+def test_the_share_of_a_dead_child_is_free_only_when_its_limit_has_run_out(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=32)
+    for second in range(30):
+        if second == 0:
+            grid.ask("b", evse("b"))
+        grid.ask("a", evse("a"))
+        grid.measure(0, 0, 0)
+        grid.step()
+        if second == 0:
+            grid.children["a"].wait_received(1)
+            grid.children["b"].wait_received(1)
+    # 16 A each while b lives; b was silent from second 1, its last limit was sent in second 9 or before.
+    assert 16 in grid.children["a"].amperes
+    assert grid.children["a"].amperes[-1] == pytest.approx(32)
+
+
+def test_the_tree_of_a_trunk_is_taken_as_it_is(instances: list[Instance]) -> None:
+    grid = start(instances, has_trunk=True)
+    grid.ask("trunk", node("trunk", [evse("x"), evse("y")], fuse_A=40))
+    grid.measure(0, 0, 0)
+    grid.step()
+    assert sorted(grid.children["trunk"].wait_received(2)) == [20, 20]
+
+
+def test_an_external_limit_holds_above_a_trunk_too(instances: list[Instance]) -> None:
+    grid = start(instances, has_trunk=True)
+    grid.ask("trunk", node("trunk", [evse("x"), evse("y")], fuse_A=40))
+    grid.measure(0, 0, 0)
+    limits = [entry("2026-11-22T09:00:00Z", ampere_limits(24, "ocpp"))]
+    grid.site.handlers.external_limits(
+        {"schedule_import": limits, "schedule_export": [], "schedule_setpoints": []}
+    )
+    grid.step()
+    assert sorted(grid.children["trunk"].wait_received(2)) == [12, 12]
+
+
+def test_what_cannot_be_understood_is_told_and_changes_nothing(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=32)
+    grid.site.handlers.request("a", "nonsense")
+    grid.site.handlers.prices(None)
+    grid.site.grid_meter.on_powermeter([])
+    grid.site.handlers.external_limits({"schedule_import": 5})
+    grid.site.handlers.enforce_limits({})
+    grid.step()
+    assert len(grid.log.at("warning")) == 4
+    assert len(grid.log.at("error")) == 1
+
+
+def test_the_status_tells_what_was_decided(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=32)
+    assert grid.site.status()["degraded"] == ["nothing decided yet"]
+    grid.ask("a", evse("a"))
+    grid.ask("b", {**evse("b"), "schedule_import": "nonsense"})
+    grid.measure(0, 0, 0)
+    grid.step()
+    status = grid.site.status()
+    assert (status["evses"], status["degraded"]) == (2, status["rejected"])
+    assert status["rejected"][0].startswith("b: request left out:")
+
+
+def test_orders_survive_a_restart_of_the_process(instances: list[Instance], tmp_path: Path) -> None:
+    config = {"fuse_limit_A": 32, "state_file": str(tmp_path / "state.json")}
+    first = start([], **config)
+    first.ask("a", evse("a"))
+    first.measure(0, 0, 0)
+    first.step()
+    assert first.site.commands.call("pause", {"uuid": "a"})["status"] == "Accepted"
+    first.site.stop()
+
+    second = start(instances, **config)
+    second.ask("a", evse("a"))
+    second.measure(0, 0, 0)
+    second.step()
+    assert second.newest("a", 1) == 0
