@@ -138,7 +138,9 @@ def read_schedules(nodes: Sequence[Node], direction: str, stamps: Stamps) -> Sch
         When anything in them is not what EVerest's types promise.
     """
     name = f"schedule_{direction}"
-    schedules = [node.get(name) or () for node in nodes]
+    schedules = [node.get(name, []) for node in nodes]
+    if not {*map(type, schedules)} <= {list}:
+        raise MalformedRequestError
     entries = [entry for schedule in schedules for entry in schedule]
     entries += [_EMPTY, _EMPTY]
     limits = _merge_sides(

@@ -62,7 +62,7 @@ def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], tu
         schedule = node.get("schedule_setpoints")
         if schedule:
             for entry in schedule:
-                _check(entry.get("setpoint"))
+                check_setpoint(entry.get("setpoint"))
             found.append((position, schedule, stamps.read(schedule)))
     return found
 
@@ -96,9 +96,9 @@ def place_setpoints(
                 continue
             slots = chosen == entry
             table = setpoint.get("frequency_table")
-            if setpoint.get("ac_current_A") is not None:
+            if "ac_current_A" in setpoint:
                 placed.current_A[position, slots] = setpoint["ac_current_A"]
-            elif setpoint.get("total_power_W") is not None:
+            elif "total_power_W" in setpoint:
                 placed.power_W[position, slots] = setpoint["total_power_W"]
             elif table:
                 frequency_Hz = _nearest(tree, position, frequencies_Hz)
@@ -142,18 +142,36 @@ def _nearest(tree: Tree, position: int, frequencies_Hz: Mapping[str, float]) -> 
     return None
 
 
-def _check(setpoint: Any) -> None:
+def check_setpoint(setpoint: Any) -> None:
+    """Make sure that a setpoint is what EVerest's types promise; None is no setpoint.
+
+    Raises
+    ------
+    MalformedRequestError
+        Says what about it is malformed.
+    """
     if setpoint is None:
         return
-    values = [setpoint[name] for name in ("ac_current_A", "total_power_W") if setpoint.get(name) is not None]
-    for point in setpoint.get("frequency_table") or ():
-        values += [point["frequency_Hz"], point["total_power_W"]]
-    if not all(type(value) in (int, float) and abs(value) <= HIGHEST for value in values):
-        raise MalformedRequestError
-    priority = setpoint["priority"]
-    if (
-        type(priority) is not int
-        or not 0 <= priority < NO_PRIORITY
-        or not isinstance(setpoint["source"], str)
-    ):
-        raise MalformedRequestError
+    if not isinstance(setpoint, dict):
+        raise MalformedRequestError("setpoint is not an object")
+    for name in ("ac_current_A", "total_power_W"):
+        if name in setpoint and not _is_power_or_current(setpoint[name]):
+            raise MalformedRequestError(f"setpoint {name} is no possible value")
+    table = setpoint.get("frequency_table", [])
+    if not isinstance(table, list) or not all(_is_point(point) for point in table):
+        raise MalformedRequestError("setpoint frequency_table is not a list of frequencies and powers")
+    priority = setpoint.get("priority")
+    if type(priority) is not int or not 0 <= priority < NO_PRIORITY:
+        raise MalformedRequestError("setpoint priority is not a whole number from 0 to 1000")
+    if not isinstance(setpoint.get("source"), str):
+        raise MalformedRequestError("setpoint source is not a text")
+
+
+def _is_point(point: Any) -> bool:
+    return isinstance(point, dict) and all(
+        _is_power_or_current(point.get(name)) for name in ("frequency_Hz", "total_power_W")
+    )
+
+
+def _is_power_or_current(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= HIGHEST

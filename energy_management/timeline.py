@@ -25,16 +25,23 @@ def parse_timestamp(text: str) -> int:
 
     Raises
     ------
-    ValueError, TypeError, OverflowError
-        When it is none.
+    ValueError, TypeError
+        When it is none, or not within the years 1 to 9999.
     """
-    return to_milliseconds(datetime.fromisoformat(text))
+    milliseconds = to_milliseconds(datetime.fromisoformat(text))
+    if not _FIRST <= milliseconds <= _LAST:
+        raise ValueError(f"{text} is beyond all times")
+    return milliseconds
 
 
 def format_timestamp(milliseconds: int) -> str:
     """Timestamp as EVerest writes it: `YYYY-MM-DDTHH:MM:SS.mmmZ`."""
     time = _EPOCH + timedelta(milliseconds=milliseconds)
     return time.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+_FIRST = to_milliseconds(datetime.min)
+_LAST = to_milliseconds(datetime.max)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def flatten(request: Node) -> tuple[list[Node], list[int]]:
                 raise MalformedRequestError
             seen.add(id(node))
             waiting.extend((child, position) for child in reversed(children))
-    if len({node["uuid"] for node in nodes}) != len(nodes):
+    uuids = {node["uuid"] for node in nodes}
+    if len(uuids) != len(nodes) or not {*map(type, uuids)} <= {str}:
         raise MalformedRequestError
     if not {node["node_type"] for node in nodes} <= {"Evse", "Generic", "Undefined"}:
         raise MalformedRequestError
