@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SHAPES = json.loads((ROOT / "tests/data/shapes.json").read_text())
 FILES = sorted((ROOT / "interfaces").rglob("*.yaml"))
 
-# Parts of EVerest's files that the shapes leave out and that others refer to, and the extension of this project.
+# What the shapes leave out though EVerest's files refer to it, and this project's own interface.
 BEYOND_SHAPES = {
     "interfaces": {"energy_manager_control"},
     "types": {"authorization", "iso15118", "text_message", "energy_manager_control"},
