@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pytest
+import yaml
 
+from control.manifest import with_control
 from hil.observer import EnergyMessage, Observer
 from hil.runtime.broker import BrokerAddress
 from hil.runtime.manager import Manager
-from hil.runtime.wire import Topics, encode
+from hil.runtime.wire import Topics, decode, encode
 
 WITHIN_S = 15.0
 Json = dict[str, Any]
@@ -31,9 +34,23 @@ class Run:
         self.amperes: dict[tuple[str, str], float] = {}
         self.seen: list[tuple[float, EnergyMessage]] = []
         self._changed = threading.Condition()
+        self.control: dict[str, Json] = {}
         self._client = BrokerAddress.parse(broker).new_client()
+        self._client.on_message = self._on_control
         BrokerAddress.parse(broker).connect(self._client)
+        self._client.subscribe(f"{manager.prefix}modules/+/impl/control/#", 2)
         self._client.loop_start()
+
+    def _on_control(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        """Note the newest variable of each name, and the newest result of each command."""
+        parts = message.topic.removeprefix(self.manager.prefix).split("/")
+        _, data = decode(bytes(message.payload))
+        with self._changed:
+            if parts[4] == "var":
+                self.control[parts[5]] = data["data"]
+            elif "response" in parts:
+                self.control[parts[5]] = data["data"]["retval"]
+            self._changed.notify_all()
 
     def take(self, message: EnergyMessage) -> None:
         with self._changed:
@@ -57,10 +74,10 @@ class Run:
 
         self.wait_for(in_force, f"limits {amperes}")
 
-    def call(self, module: str, implementation: str, command: str, value: Json) -> None:
+    def call(self, module: str, implementation: str, command: str, **args: Any) -> None:
         """Call a command as another module would."""
         topic = Topics(self.manager.prefix).command(module, implementation, command)
-        call = {"id": str(uuid.uuid4()), "args": {"value": value}, "origin": "tester"}
+        call = {"id": str(uuid.uuid4()), "args": args, "origin": "tester"}
         self._client.publish(topic, encode("Cmd", call), qos=2)
 
     def close(self) -> None:
@@ -113,10 +130,10 @@ def test_node_and_manager_in_one_share_a_fuse_and_follow_external_limits(broker:
     with running(modules, broker, tmp_path) as run:
         run.wait_for_limits(left=16, right=16)
         began = time.monotonic()
-        run.call("grid", "external_limits", "set_external_limits", external(20))
+        run.call("grid", "external_limits", "set_external_limits", value=external(20))
         run.wait_for_limits(left=10, right=10)
         assert time.monotonic() - began < 0.5, "an external limit counts at once, not with the next tick"
-        run.call("grid", "external_limits", "set_external_limits", external(None))
+        run.call("grid", "external_limits", "set_external_limits", value=external(None))
         run.wait_for_limits(left=16, right=16)
         assert not [line for line in run.lines if "WARN" in line or "ERRO" in line]
 
@@ -164,6 +181,59 @@ def test_a_configuration_that_makes_no_sense_ends_with_one_line(
     assert not [line for line in lines if "Traceback" in line]
 
 
+def with_control_interface(directory: Path) -> str:
+    """Install the module with the control interface; returns the modules' directory."""
+    root = Path(__file__).parents[1]
+    module = directory / "modules" / "PyEnergyManager"
+    module.mkdir(parents=True)
+    manifest = with_control(yaml.safe_load((root / "manifest.yaml").read_text()))
+    (module / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    (module / "module.py").symlink_to(root / "module.py")
+    return str(module.parent)
+
+
+def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
+    modules = {
+        "grid": {
+            "module": "PyEnergyManager",
+            "config_module": {"fuse_limit_A": 32},
+            "connections": {"energy_consumer": to("left", "right")},
+        },
+        "left": sim_evse(),
+        "right": sim_evse(),
+    }
+    directory = with_control_interface(tmp_path)
+    accepted = {"status": "Accepted", "message": ""}
+    with running(modules, shared_amqtt, tmp_path, modules_dir=directory, validate_schema=True) as run:
+        run.wait_for_limits(left=16, right=16)
+        run.call("grid", "control", "pause", uuid="left")
+        run.wait_for_limits(left=0, right=32)
+        assert run.control["pause"] == accepted
+        run.call("grid", "control", "resume", uuid="left")
+        run.call("grid", "control", "set_evse", value={"uuid": "left", "weight": 3.0})
+        run.wait_for_limits(left=24, right=8)
+        order = {"node": "grid", "source": "test", "limits": {"current_A": 24}}
+        run.call("grid", "control", "set_limit", value=order)
+        run.wait_for_limits(left=18, right=6)
+        run.call("grid", "control", "set_limit", value={**order, "node": "nobody"})
+        run.wait_for(lambda: run.control.get("set_limit", accepted) != accepted, "the refusal")
+        assert run.control["set_limit"]["message"].startswith("set_limit: unknown uuid 'nobody'")
+
+        def shown() -> dict[str, float]:
+            evses = run.control.get("allocation", {}).get("evses", [])
+            return {evse["uuid"]: evse["current_A"] for evse in evses}
+
+        run.wait_for(lambda: shown() == pytest.approx({"left": 18, "right": 6}), "the allocation")
+        assert run.control["node_state"]["nodes"][0]["limit_A"] == 24
+        assert run.control["status"]["evses"] == 2
+        run.call("grid", "control", "get_status")
+        run.call("grid", "control", "explain", uuid="left")
+        run.wait_for(lambda: {"get_status", "explain"} <= run.control.keys(), "status and explanation")
+        assert run.control["get_status"]["degraded"] == []
+        assert run.control["explain"]["status"] == "Accepted"
+        assert "left" in run.control["explain"]["message"]
+
+
 def crowd(directory: Path, count: int) -> None:
     """Write a module type with that many EVSEs."""
     module = directory / "modules" / "Crowd"
@@ -207,7 +277,7 @@ def test_a_hundred_evses_get_their_limits_within_200_ms(
 def spread_s(run: Run, amperes: float) -> float:
     """Time between the first and the last of 100 limits of one decision, as seen on the broker."""
     run.seen.clear()
-    run.call("grid", "external_limits", "set_external_limits", external(100 * amperes))
+    run.call("grid", "external_limits", "set_external_limits", value=external(100 * amperes))
     run.wait_for(lambda: set(run.amperes.values()) == {amperes}, f"{amperes} A for all EVSEs")
     sent_at = [
         at

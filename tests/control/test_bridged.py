@@ -1,0 +1,184 @@
+"""Connectors and meters on real Modbus TCP, in the loop of a real instance."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bsp.profile import connector_profile, meter_profile
+from control.everest import Outside
+from control.settings import Settings
+from control.site import EnergySite
+from control.site_file import load_site
+from energy_management.measurement import Reading, Vector3
+from hil.devices.line import TcpLine, serve_tcp
+from hil.devices.meter import MeterDevice
+from hil.devices.wallbox import WallboxDevice
+from tests.control.sample import RecordingLog, limits
+
+WITHIN_S = 10.0
+WALLBOX, METER = "alfen_eve", "eastron_sdm630"
+Json = dict[str, Any]
+
+
+@dataclass
+class Point:
+    """A charging point whose car draws what it is offered, on three phases."""
+
+    state: str = "C"
+    limit_A: float = 0.0
+    voltage_V: Vector3 = (230.0, 230.0, 230.0)
+    energy_Wh: float = 1000.0
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def current_A(self) -> Vector3:
+        return self.limit_A, self.limit_A, self.limit_A
+
+    def set_limit(self, current_A: float) -> None:
+        with self.changed:
+            self.limit_A = current_A
+            self.changed.notify_all()
+
+    def wait_for_limit(self, current_A: float) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.limit_A == pytest.approx(current_A), WITHIN_S), (
+                self.limit_A
+            )
+
+
+class Node:
+    """What the node above and EVerest see of the instance."""
+
+    def __init__(self) -> None:
+        self.newest: dict[str, Any] = {}
+        self._changed = threading.Condition()
+
+    def publish(self, implementation: str, variable: str, value: object) -> None:
+        with self._changed:
+            self.newest[variable] = value
+            self._changed.notify_all()
+
+    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+        self.publish(implementation, error_type, message)
+
+    def clear_error(self, implementation: str, error_type: str) -> None:
+        self.publish(implementation, error_type, None)
+
+    def wait_for(self, what: str, fits: Callable[[Any], object]) -> Any:
+        with self._changed:
+            assert self._changed.wait_for(lambda: fits(self.newest.get(what)), WITHIN_S), self.newest.get(
+                what
+            )
+            return self.newest[what]
+
+
+@dataclass
+class House:
+    """An instance with a wallbox and a meter on one line."""
+
+    site: EnergySite
+    everest: Node
+    point: Point
+    line: TcpLine
+    log: RecordingLog
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    point = Point()
+    reading = Reading(
+        0.0,
+        current_A=(5.0, -4.0, 3.0),
+        voltage_V=(230.0, 230.0, 230.0),
+        power_W=(1150.0, -920.0, 690.0),
+        total_power_W=920.0,
+        energy_import_Wh=2000.0,
+        energy_export_Wh=3000.0,
+        frequency_Hz=50.0,
+    )
+    devices = {
+        1: WallboxDevice(connector_profile(WALLBOX), point),
+        2: MeterDevice(meter_profile(METER), lambda: reading),
+    }
+    with serve_tcp(devices) as line:
+        site_file = tmp_path / "site.yaml"
+        site_file.write_text(
+            f"""
+grid: {{fuse: 35 A, meter: house}}
+nodes: {{garage: {{fuse: 20 A}}}}
+buses: {{lan: {{host: {line.host}, port: {line.port}, timeout: 200 ms}}}}
+meters: {{house: {{profile: {METER}, bus: lan, unit: 2}}}}
+connectors: {{carport: {{profile: {WALLBOX}, bus: lan, unit: 1, node: garage}}}}
+"""
+        )
+        everest, log = Node(), RecordingLog()
+        settings = Settings.from_config("site", {"role": "node", "site_file": str(site_file)})
+        site = EnergySite(settings, load_site(site_file), Outside({}, everest, log))
+        site.start()
+        yield House(site, everest, point, line, log)
+        site.stop()
+
+
+def connector(request: Json | None) -> Json | None:
+    """Find the connector's request in the node's."""
+    garages = [child for child in request["children"] if child["uuid"] == "garage"] if request else []
+    connectors: list[Json] = garages[0]["children"] if garages else []
+    return connectors[0] if connectors else None
+
+
+def max_A(request: Json) -> float:
+    value: float = request["schedule_import"][0]["limits_to_root"]["ac_max_current_A"]["value"]
+    return value
+
+
+def test_a_connector_asks_below_its_node_and_obeys(house: House) -> None:
+    request = house.everest.wait_for("energy_flow_request", connector)
+    asking = connector(request)
+    assert asking is not None
+    assert (asking["uuid"], asking["evse_state"], max_A(asking)) == ("carport", "Charging", 32)
+    assert max_A(request["children"][0]) == 20
+    house.site.handlers.enforce_limits(limits("carport", 11))
+    house.point.wait_for_limit(11)
+    house.site.handlers.enforce_limits({**limits("carport", 11), "limits_root_side": {}})
+    house.point.wait_for_limit(0)
+
+
+def test_watts_of_a_limit_hold_on_the_phases_that_are_used(house: House) -> None:
+    house.everest.wait_for("energy_flow_request", connector)
+    watts = limits("carport", 16)
+    watts["limits_root_side"]["total_power_W"] = {"value": 6900.0, "source": "x"}
+    house.site.handlers.enforce_limits(watts)
+    house.point.wait_for_limit(10)
+
+
+def test_the_grid_meter_is_shown_to_everest(house: House) -> None:
+    shown = house.everest.wait_for("powermeter", bool)
+    assert shown["current_A"] == pytest.approx({"L1": 5.0, "L2": -4.0, "L3": 3.0})
+    request = house.everest.wait_for("energy_flow_request", lambda r: r and "energy_usage_root" in r)
+    assert request["energy_usage_root"]["power_W"]["total"] == pytest.approx(920)
+
+
+def test_a_connector_that_does_not_answer_keeps_what_it_may_draw(house: House) -> None:
+    house.everest.wait_for("energy_flow_request", connector)
+    house.site.handlers.enforce_limits(limits("carport", 13, valid_for=60))
+    house.point.wait_for_limit(13)
+    house.line.unplug()
+
+    def is_held(request: Json | None) -> bool:
+        held = connector(request)
+        return held is not None and max_A(held) == 13
+
+    request = house.everest.wait_for("energy_flow_request", is_held)
+    held = connector(request)
+    assert held is not None
+    limits_to_root = held["schedule_import"][0]["limits_to_root"]
+    assert limits_to_root["ac_min_current_A"]["value"] == 13, "nobody else may have it"
+    assert house.everest.wait_for("powermeter/CommunicationFault", bool)
+
+    house.line.plug()
+    house.everest.wait_for("energy_flow_request", lambda r: max_A(connector(r) or r) == 32)
+    house.everest.wait_for("powermeter/CommunicationFault", lambda text: text is None)

@@ -1,0 +1,141 @@
+"""State and commands over plain MQTT, on real brokers."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from control.mqtt_api import MAX_PAYLOAD_BYTES, Broker, MqttApi
+from tests.brokers import Mosquitto
+from tests.control.sample import RecordingLog
+
+WITHIN_S = 10.0
+
+
+class Listener:
+    """A client that sees everything below the API's root."""
+
+    def __init__(self, address: str) -> None:
+        self._changed = threading.Condition()
+        self.newest: dict[str, Any] = {}
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe("everest_api/#", 1)
+        self._client.on_message = self._on_message
+        host, _, port = address.rpartition(":")
+        self._client.connect(host, int(port))
+        self._client.loop_start()
+
+    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        with self._changed:
+            name = message.topic.removeprefix("everest_api/energy_manager/")
+            if "/command/" not in name:
+                self.newest[name] = json.loads(message.payload)
+            self._changed.notify_all()
+
+    def wait_for(self, name: str, value: Any) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.newest.get(name) == value, WITHIN_S), self.newest
+
+    def send(self, name: str, payload: bytes) -> None:
+        self._client.publish(f"everest_api/energy_manager/{name}", payload, 1)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def broker_of(address: str) -> Broker:
+    host, _, port = address.rpartition(":")
+    return Broker(host, int(port))
+
+
+def echo(name: str, args: object) -> dict[str, Any]:
+    return {"status": "Accepted", "message": f"{name} {args}"}
+
+
+@pytest.fixture
+def module_id() -> str:
+    return f"grid_{uuid.uuid4()}"
+
+
+@pytest.fixture
+def listener(broker: str) -> Iterator[Listener]:
+    listener = Listener(broker)
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def api(broker: str, module_id: str, listener: Listener) -> Iterator[MqttApi]:
+    api = MqttApi(broker_of(broker), module_id, echo, RecordingLog())
+    api.start()
+    listener.wait_for(f"{module_id}/online", value=True)
+    yield api
+    api.stop()
+
+
+def test_who_comes_late_sees_the_state_too(
+    api: MqttApi, broker: str, module_id: str, listener: Listener
+) -> None:
+    api.show("status", {"evses": 2})
+    listener.wait_for(f"{module_id}/status", {"evses": 2})
+    late = Listener(broker)
+    late.wait_for(f"{module_id}/status", {"evses": 2})
+    late.close()
+
+
+@pytest.mark.parametrize(
+    ("payload", "answer"),
+    [
+        (
+            b'{"id": 7, "args": {"uuid": "a"}}',
+            {"status": "Accepted", "message": "pause {'uuid': 'a'}", "id": 7},
+        ),
+        (b"{}", {"status": "Accepted", "message": "pause {}"}),
+        (
+            b"[1]",
+            {"status": "Rejected", "message": "pause: expected an object with args, and an id if wanted"},
+        ),
+        (
+            b" " * (MAX_PAYLOAD_BYTES + 1),
+            {"status": "Rejected", "message": f"pause: {MAX_PAYLOAD_BYTES + 1} bytes are more than 65536"},
+        ),
+    ],
+    ids=["with an id", "without", "no object", "too long"],
+)
+def test_a_command_is_answered(
+    payload: bytes, answer: Any, api: MqttApi, module_id: str, listener: Listener
+) -> None:
+    listener.send(f"{module_id}/command/pause", payload)
+    listener.wait_for(f"{module_id}/reply/pause", answer)
+
+
+def test_who_leaves_says_so(broker: str, module_id: str, listener: Listener) -> None:
+    api = MqttApi(broker_of(broker), module_id, echo, RecordingLog())
+    api.start()
+    listener.wait_for(f"{module_id}/online", value=True)
+    api.stop()
+    listener.wait_for(f"{module_id}/online", value=False)
+
+
+@pytest.mark.mosquitto
+def test_after_a_restart_of_the_broker_all_is_shown_again(mosquitto: Mosquitto) -> None:
+    api = MqttApi(broker_of(mosquitto.address), "grid", echo, RecordingLog())
+    api.start()
+    api.show("status", {"evses": 2})
+    first = Listener(mosquitto.address)
+    first.wait_for("grid/status", {"evses": 2})
+    first.close()
+    mosquitto.kill()
+    api.show("status", {"evses": 3})
+    mosquitto.start()
+    second = Listener(mosquitto.address)
+    second.wait_for("grid/status", {"evses": 3})
+    second.wait_for("grid/online", value=True)
+    second.close()
+    api.stop()
