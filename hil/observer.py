@@ -1,5 +1,6 @@
 """Listens to the energy traffic of an EVerest on MQTT, without taking part in it."""
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 
+from control.mqtt_api import ROOT as API_ROOT
 from hil.runtime.broker import BrokerAddress
 from hil.runtime.wire import ProtocolError, decode
 
@@ -16,16 +18,16 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class EnergyMessage:
-    """A request that a module published, or limits that somebody sent to it.
+    """What a module published about energy, or limits that somebody sent to it.
 
     Attributes
     ----------
     module_id : str
-        The module of the tree.
+        The module.
     kind : str
-        ``energy_flow_request`` or ``enforce_limits``.
+        ``energy_flow_request``, ``enforce_limits``, or ``allocation`` (of this module's MQTT API).
     data : dict
-        ``EnergyFlowRequest`` or ``EnforcedLimits``.
+        ``EnergyFlowRequest``, ``EnforcedLimits`` or ``Allocation``.
     """
 
     module_id: str
@@ -34,7 +36,7 @@ class EnergyMessage:
 
 
 class Observer:
-    """Counts all messages below a prefix and hands on the energy ones.
+    """Counts all messages of a run and hands on those about energy.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ class Observer:
     Raises
     ------
     OSError
-        On entering: nobody listens at the address.
+        On entering: nobody listens at the address, or does not answer.
     """
 
     def __init__(self, address: str, prefix: str, on_energy: Callable[[EnergyMessage], None]) -> None:
@@ -63,7 +65,10 @@ class Observer:
         self._client.on_message = self._message
 
     def __enter__(self) -> "Observer":
-        self._broker.connect(self._client)
+        try:
+            self._broker.connect(self._client)
+        except OSError as error:
+            raise OSError(f"broker {self._broker}: {error.strerror or error}") from error
         self._client.loop_start()
         if not self._subscribed.wait(10.0):
             raise TimeoutError(f"broker {self._broker} does not answer")
@@ -79,21 +84,24 @@ class Observer:
         self._client.loop_stop()
 
     def _connected(self, client: mqtt.Client, *_: object) -> None:
-        client.subscribe(f"{self._prefix}#", qos=2)  # QoS 2: what is seen is what happened, in its order
+        # QoS 2: what is seen is what happened, in its order
+        client.subscribe([(f"{self._prefix}#", 2), (f"{API_ROOT}/+/allocation", 1)])
 
     def _message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         self.messages += 1
-        parts = message.topic.removeprefix(self._prefix).split("/")
-        match parts:
-            case ["modules", module_id, "impl", _, "var", "energy_flow_request" as kind]:
-                pass
-            case ["modules", module_id, "impl", _, "cmd", "enforce_limits" as kind]:
-                pass
-            case _:
-                return
         try:
-            _, data = decode(bytes(message.payload))
-            inner = data["data"] if kind == "energy_flow_request" else data["args"]["value"]
-        except (ProtocolError, KeyError, TypeError):
+            energy = self._energy_message(message.topic, bytes(message.payload))
+        except (ProtocolError, ValueError, KeyError, TypeError):
             return  # whoever it is meant for complains
-        self._on_energy(EnergyMessage(module_id, kind, inner))
+        if energy:
+            self._on_energy(energy)
+
+    def _energy_message(self, topic: str, payload: bytes) -> EnergyMessage | None:
+        if topic.startswith(API_ROOT):
+            return EnergyMessage(topic.split("/")[-2], "allocation", json.loads(payload))
+        match topic.removeprefix(self._prefix).split("/"):
+            case ["modules", module_id, "impl", _, "var", "energy_flow_request" as kind]:
+                return EnergyMessage(module_id, kind, decode(payload)[1]["data"])
+            case ["modules", module_id, "impl", _, "cmd", "enforce_limits" as kind]:
+                return EnergyMessage(module_id, kind, decode(payload)[1]["args"]["value"])
+        return None

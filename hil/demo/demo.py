@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from energy_management.measurement import Vector3
 from hil.demo.files import EVEREST_EVSES, MANAGER, example_site, write_files
 from hil.demo.installation import Installation
 from hil.demo.ledger import Ledger
@@ -23,11 +24,15 @@ from hil.runtime.broker import embedded_broker
 from hil.runtime.manager import Manager
 
 START_TIMEOUT_S = 60.0
+ALL_CHARGE_BY_S = 15.0
+"""All cars are there long before, and the fuse is wide enough for the minimum of all."""
+
 LOOK_S = 0.25
 """How often wallbox grants are noted and the view is renewed."""
 
 PHASE_NAMES = ("L1", "L2", "L3")
-LINKS = {"carport": "TCP", "yard": "RTU"} | dict.fromkeys(EVEREST_EVSES, "EVerest")
+_WORDS = {"site_file": "fuse", "module_config": "fuse", "meter": "fuse and meter"}
+LINKS = {**dict.fromkeys(EVEREST_EVSES, "EVerest"), "carport": "TCP", "yard": "RTU"}
 
 
 @dataclass
@@ -97,15 +102,19 @@ class Demo:
             messages_before = observer.messages
             self._watch(manager, observer, stop)
             seconds = self._installation.elapsed_s
+            evses = self._summaries()
+            problems = manager.failure.splitlines()[:1]
+            if seconds >= ALL_CHARGE_BY_S:
+                problems += [f"{name} never charged" for name, evse in evses.items() if evse.energy_Wh < 1.0]
             return Report(
                 seconds=seconds,
                 seed=self._options.seed,
                 broker=self._options.broker or "embedded",
-                evses=self._summaries(),
+                evses=evses,
                 fuses={MANAGER: self._installation.watch},
                 messages_per_s=(observer.messages - messages_before) / max(seconds, 0.1),
                 module=module.measure(),
-                problems=manager.failure.splitlines()[:1],
+                problems=problems,
             )
 
     def _watch(self, manager: Manager, observer: Observer, stop: threading.Event) -> None:
@@ -122,7 +131,7 @@ class Demo:
         self.last_lines.append(line)
         self._options.log(line)
 
-    def _current_of(self, name: str) -> Callable[[], tuple[float, float, float]]:
+    def _current_of(self, name: str) -> Callable[[], Vector3]:
         return lambda: self._ledger.current_A(name)
 
     def _snapshot(self, messages: int) -> Snapshot:
@@ -155,22 +164,24 @@ class Demo:
             current_A=current_A,
             phases=sum(current >= 1.0 for current in current_A),
             energy_Wh=energy_Wh,
-            reason=self._reason(state, wants_A, record.grant_A, current_A),
+            reason=self._reason(name, state, current_A),
         )
 
-    def _reason(
-        self, state: str, wants_A: float, grant_A: float, current_A: tuple[float, float, float]
-    ) -> str:
-        """Say what holds an EVSE's grant down."""
+    def _reason(self, name: str, state: str, current_A: Vector3) -> str:
+        """Say what holds an EVSE's grant down, as the energy manager names it, and on which phase."""
+        record = self._ledger.records[name]
         if state == "Unplugged":
             return "no car"
-        if grant_A >= wants_A - 0.05:
+        if not record.source:
+            return ""
+        node, _, what = record.source.rpartition(",")[2].partition("/")
+        if node.startswith(name):
             return "its own maximum"
         load_A = self._installation.plant.current_A
         used = [phase for phase in range(3) if current_A[phase] >= 1.0] or [0, 1, 2]
         fullest = PHASE_NAMES[max(used, key=lambda phase: load_A[phase])]
-        fuse = f"fuse {MANAGER} {self._installation.watch.fuse_A:.0f} A, {fullest}"
-        return f"less than 6 A left: {fuse}" if grant_A <= THRESHOLD_A else fuse
+        waits = "waits: " if record.grant_A <= THRESHOLD_A else ""
+        return f"{waits}{node} {_WORDS.get(what, what)}, {fullest}"
 
     def _summaries(self) -> dict[str, EvseSummary]:
         points = self._installation.points

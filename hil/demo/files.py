@@ -52,9 +52,9 @@ def write_files(directory: Path, links: Links) -> Path:
     """
     site = yaml.safe_load((EXAMPLE / "site.yaml").read_text())
     host, port = links.lan
-    site["buses"] = {
-        "cabinet": {"serial": links.cabinet},
-        "outside": {"serial": links.outside},
+    site["buses"] = {  # a pseudo-terminal has no parity
+        "cabinet": {"serial": links.cabinet, "parity": "N"},
+        "outside": {"serial": links.outside, "parity": "N"},
         "lan": {"host": host, "port": port},
     }
     config = yaml.safe_load((EXAMPLE / "config.yaml").read_text())

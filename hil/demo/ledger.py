@@ -17,7 +17,7 @@ CHANGE_A = 0.05
 
 @dataclass
 class EvseRecord:
-    """One EVSE behind the `energy` interface, as its messages tell.
+    """One EVSE, as the messages on the wire tell.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class EvseRecord:
     wants_A, grant_A : float
         Per phase.
     source : str
-        What EVerest's limit names as its reason.
+        What the energy manager names as the limit that binds.
     current_A : Vector3
         On the connector's own phases.
     energy_Wh : float
@@ -68,14 +68,18 @@ class Ledger:
 
     def take(self, message: EnergyMessage) -> None:
         """Learn from a message on the wire."""
-        record = self.records.get(message.data.get("uuid", ""))
-        if record is None:
-            return
         with self._lock:
+            if message.kind == "allocation":
+                for evse in message.data["evses"]:
+                    if evse["uuid"] in self.records:
+                        self.records[evse["uuid"]].source = evse["source"]
+                return
+            record = self.records.get(message.data["uuid"])
+            if record is None:
+                return
             if message.kind == "enforce_limits":
-                limit = message.data["limits_root_side"].get("ac_max_current_A", {"value": 0.0, "source": ""})
+                limit = message.data["limits_root_side"].get("ac_max_current_A", {"value": 0.0})
                 record.granted(self._clock(), limit["value"])
-                record.source = limit["source"]
             elif message.module_id == message.data["uuid"]:
                 _learn(record, message.data)
 

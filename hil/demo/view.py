@@ -93,9 +93,9 @@ def _evse_table(rows: list[EvseRow]) -> Table:
     table.add_column("EVSE", no_wrap=True)
     table.add_column("link", no_wrap=True, style="dim")
     table.add_column("state", no_wrap=True, min_width=15)
-    for title in ("wants A", "grant A", "ph", "L1 A", "L2 A", "L3 A", "Wh"):
+    for title in ("wants", "grant", "ph", "L1 A", "L2 A", "L3 A", "Wh"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("limited by", ratio=1, min_width=20)
+    table.add_column("limited by", ratio=1, min_width=26)
     for row in rows:
         table.add_row(
             row.name,

@@ -1,12 +1,17 @@
 """Recordings of real EVerest runs, given to this module again."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hil.replay.comparison import Limit, Verdict, compare, stretches
+from hil.replay.direct import direct_answers
+from hil.replay.live import live_answers
 from hil.replay.transcript import (
     Request,
     Run,
@@ -17,7 +22,8 @@ from hil.replay.transcript import (
     parse_time,
 )
 
-DATA = Path(__file__).parent.parent / "data" / "transcripts"
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests" / "data" / "transcripts"
 ONE_EVSE = DATA / "replay_one_evse.jsonl"
 TWO_EVSE = DATA / "replay_two_evse_and_probe.jsonl"
 NOON = parse_time("2026-03-01T12:00:00Z")
@@ -152,3 +158,88 @@ def test_what_stays_the_same_is_one_stretch() -> None:
 
     found = list(stretches([verdict(1, 10), verdict(2, 10), verdict(3, 9), verdict(4, 10)]))
     assert [(s.first.at_s, s.until_s, s.count) for s in found] == [(1, 2, 2), (3, 3, 1), (4, 4, 1)]
+
+
+def test_alone_at_its_fuse_an_evse_gets_what_everest_gives_it() -> None:
+    transcript = load_transcript(ONE_EVSE)
+    verdicts = compare(transcript, direct_answers(transcript))
+    assert [verdict for verdict in verdicts if not verdict.equal] == []
+    assert {str(verdict.ours) for verdict in verdicts} == {
+        "0 A",
+        "20 A 3ph",
+    }  # before and after it is enabled
+
+
+def test_among_others_each_difference_to_everest_is_meant() -> None:
+    transcript = load_transcript(TWO_EVSE)
+    check_two_evses(compare(transcript, direct_answers(transcript)))
+
+
+def check_two_evses(verdicts: list[Verdict]) -> None:
+    """Two EVSEs and a probe that wants 16 A, on 40 A. EVerest gives 13.5, 13.5 and 13 A, whoever charges."""
+    assert [verdict for verdict in verdicts if not verdict.explained] == []
+    by_state = {(v.uuid, v.evse_state): v for v in verdicts}
+    # nobody there: the probe has all it wants
+    assert by_state["probe_3", "Charging"].ours is not None
+    before_cars = [v for v in verdicts if v.uuid == "probe_3" and 3 < v.at_s < 8]
+    assert [str(v.ours) for v in before_cars] == ["16 A 3ph"] * len(before_cars)
+    # both cars charge: an equal share for each of three
+    while_both_charge = [v for v in verdicts if 29 < v.at_s < 30.5]
+    assert {v.uuid for v in while_both_charge} == {"evse_manager_1", "evse_manager_2", "probe_3"}
+    for verdict in while_both_charge:
+        assert verdict.ours is not None
+        assert verdict.ours.current_A == pytest.approx(40 / 3)
+        assert verdict.reason == "exact share; EVerest deals in slices of 0.5 A"
+
+
+@pytest.mark.parametrize("as_child", [False, True], ids=["as trunk", "as child"])
+def test_the_module_process_gives_the_same_over_mqtt(broker: str, as_child: bool) -> None:
+    """The real EnergyNode's recorded traffic, to the module's own process, under the bench's manager."""
+    transcript = load_transcript(TWO_EVSE)
+    lines: list[str] = []
+    answers = live_answers(
+        transcript, TWO_EVSE, broker=broker, speed=10.0, as_child=as_child, log=lines.append
+    )
+    verdicts = compare(transcript, answers, live=True)
+    assert [verdict for verdict in verdicts if not verdict.explained] == [], "\n".join(lines)
+    check_two_evses(verdicts)
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_command_prints_every_difference_with_its_reason() -> None:
+    result = run_command("hil", "replay-transcript", str(TWO_EVSE), "--direct")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "exact share; EVerest deals in slices of 0.5 A" in result.stdout
+    assert "27 limits: " in result.stdout
+
+
+def test_a_recording_becomes_a_case_for_the_replay_of_decisions(tmp_path: Path) -> None:
+    case = tmp_path / "case.jsonl"
+    written = run_command("hil", "replay-transcript", str(ONE_EVSE), "--export-jsonl", str(case))
+    assert written.returncode == 0, written.stderr
+    result = run_command("energy_management.replay", str(case))
+    assert result.returncode == 0, result.stderr
+    steps = json.loads(result.stdout)["results"]
+    transcript = load_transcript(ONE_EVSE)
+    assert [step[0]["limits_root_side"]["ac_max_current_A"]["value"] for step in steps] == [
+        run.limits["evse_manager_1"]["limits_root_side"]["ac_max_current_A"]["value"]
+        for run in transcript.runs
+    ]
+
+
+def test_the_command_refuses_what_is_no_recording_in_one_line(tmp_path: Path) -> None:
+    result = run_command("hil", "replay-transcript", str(tmp_path / "gone.jsonl"))
+    assert result.returncode == 2
+    assert result.stderr.strip().endswith("gone.jsonl: No such file or directory")
+    assert "Traceback" not in result.stderr
