@@ -1,0 +1,372 @@
+"""From three phases to one and back: the sequence, step by step, without doing anything itself.
+
+A contactor that moves under load welds, and a phase that joins while a car draws can destroy its charger.
+So each move has its conditions, each wait has its end, and what does not happen in time ends in a latched
+fault with the car paused. The caller shows what it has measured and does what it is told; time is given.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Literal
+
+from bsp.profile import State
+
+NO_LOAD_A = 1.0
+"""Below this, on every phase, a contact may move."""
+FRESH_S = 2.0
+"""Older measurements do not count."""
+DEAD_TIME_S = 3.0
+"""Between the opening of a contact and the closing of another."""
+PAUSE_WITHIN_S = 30.0
+"""How long a car may take to stop; then the switch is given up."""
+MOVE_WITHIN_S = 5.0
+"""How long a contact may take to show that it has moved."""
+DEVICE_WITHIN_S = 60.0
+"""How long a charger may take that runs the sequence by itself."""
+CONFIRM_WITHIN_S = 60.0
+"""How long to watch the phases of the car afterwards."""
+FAILURES_TOLERATED = 2
+"""After as many failures no switch is tried until the car has left."""
+SAFE_PHASES = 1
+"""Number of phases to go to when the position is not known."""
+
+
+class Step(Enum):
+    """Where the sequence is."""
+
+    STEADY = "steady"
+    PAUSING = "pausing"
+    OPENING = "opening"
+    RESTING = "resting"
+    SELECTING = "selecting"
+    SETTLING = "settling"
+    CLOSING = "closing"
+    CONFIRMING = "confirming"
+    DEVICE = "the charger switches"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What does the switching.
+
+    Attributes
+    ----------
+    by_itself : bool
+        The charger runs the whole sequence when told the number.
+    main_contactor : bool
+        A contactor of ours must open before phases are selected.
+    hold_off_s : float
+        Least time between two switches.
+    """
+
+    by_itself: bool = False
+    main_contactor: bool = False
+    hold_off_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was measured last.
+
+    Attributes
+    ----------
+    at : float
+        When, in monotonic seconds.
+    state : str
+        IEC 61851 state.
+    current_A : float or None
+        The largest of all phases; None is unknown.
+    selected : int or None
+        Phases selected, by feedback; None is unknown.
+    main_open : bool or None
+        The main contactor, by feedback; None is unknown.
+    drawing : int
+        Phases with current.
+    """
+
+    at: float
+    state: State
+    current_A: float | None
+    selected: int | None = None
+    main_open: bool | None = None
+    drawing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What to do now; None leaves a contact as it is."""
+
+    pause: bool = False
+    main: Literal["open", "closed"] | None = None
+    select: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What must survive a restart.
+
+    Attributes
+    ----------
+    phases : int
+        Phases selected.
+    under_way : bool
+        A switch had begun and not ended: the position of the contacts is not known.
+    switches : int
+        Switches since the car came.
+    fault : str or None
+        A latched fault.
+    """
+
+    phases: int = 3
+    under_way: bool = False
+    switches: int = 0
+    fault: str | None = None
+
+
+class PhaseSwitch:
+    """The sequence for one connector.
+
+    Attributes
+    ----------
+    step : Step
+        Where it is.
+    memory : Memory
+        To be kept whenever it changes.
+
+    Parameters
+    ----------
+    equipment : Equipment
+        What does the switching.
+    now : float
+        Monotonic seconds.
+    memory : Memory
+        As it was kept. If a switch was under way, the contacts are first brought to one phase.
+    locked : bool
+        Never switch, by order of the installer.
+    """
+
+    def __init__(
+        self, equipment: Equipment, now: float, memory: Memory = Memory(), *, locked: bool = False
+    ) -> None:
+        self.memory = memory
+        self.step = Step.STEADY
+        self._equipment = equipment
+        self._locked = locked
+        self._target = memory.phases
+        self._since = now
+        self._paused_at = math.inf
+        self._ready_at = now
+        self._failures = 0
+        self._has_moved = False
+        if memory.fault is not None:
+            self.step = Step.FAULT
+        elif memory.under_way:
+            self._begin(SAFE_PHASES, now)
+
+    @property
+    def phases(self) -> int:
+        """Phases that are selected; in the middle of a switch, the larger number of old and new."""
+        return max(self.memory.phases, self._target) if self.is_under_way else self.memory.phases
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a switch has begun and not ended."""
+        return self.step not in (Step.STEADY, Step.FAULT)
+
+    def request(self, phases: int, now: float) -> bool:
+        """Ask for a number of phases.
+
+        Returns
+        -------
+        bool
+            Whether the switch begins, or is not needed. Otherwise it may be asked for again.
+        """
+        if self.step is Step.STEADY and phases == self.memory.phases:
+            return True
+        allowed = not self._locked and self._failures < FAILURES_TOLERATED and now >= self._ready_at
+        if self.step is not Step.STEADY or not allowed or phases not in (1, 3):
+            return False
+        self._begin(phases, now)
+        return True
+
+    def reset(self, now: float) -> None:
+        """Clear a latched fault, by order of a person on site; the contacts are then brought to one phase."""
+        if self.step is Step.FAULT:
+            self.memory = replace(self.memory, fault=None)
+            self._begin(SAFE_PHASES, now)
+
+    def advance(self, now: float, seen: Seen) -> Orders:
+        """Go on as far as the measurements allow.
+
+        Parameters
+        ----------
+        now : float
+            Monotonic seconds.
+        seen : Seen
+            The newest measurement, however old.
+
+        Returns
+        -------
+        Orders
+            What to do, at once; the contacts must not be moved on older orders.
+        """
+        if seen.state == "A" and self.step is Step.STEADY:
+            self._failures = 0
+            self.memory = replace(self.memory, switches=0)
+        # What was measured before the car was told to pause says nothing of what it does now.
+        is_fresh = now - seen.at <= FRESH_S and seen.at > self._paused_at
+        no_load = (
+            is_fresh
+            and seen.current_A is not None
+            and seen.current_A < NO_LOAD_A
+            and seen.state not in ("C", "D")
+        )
+        step = {
+            Step.STEADY: self._steady,
+            Step.PAUSING: self._pausing,
+            Step.OPENING: self._opening,
+            Step.RESTING: self._resting,
+            Step.SELECTING: self._selecting,
+            Step.SETTLING: self._settling,
+            Step.CLOSING: self._closing,
+            Step.CONFIRMING: self._confirming,
+            Step.DEVICE: self._device,
+            Step.FAULT: self._faulty,
+        }[self.step]
+        orders = step(now, seen, no_load=no_load)
+        if orders.pause:
+            self._paused_at = min(self._paused_at, now)
+        return orders
+
+    def _begin(self, phases: int, now: float) -> None:
+        self._target = phases
+        self._has_moved = False
+        self._paused_at = math.inf
+        self.memory = replace(self.memory, under_way=True)
+        self._go(Step.DEVICE if self._equipment.by_itself else Step.PAUSING, now)
+
+    def _go(self, step: Step, now: float) -> None:
+        self.step = step
+        self._since = now
+
+    def _fail(self, text: str, now: float) -> Orders:
+        """Latch a fault: paused until a person has looked."""
+        self.memory = replace(self.memory, fault=text)
+        self._paused_at = math.inf
+        self._go(Step.FAULT, now)
+        return Orders(pause=True)
+
+    def _give_up(self, now: float) -> Orders:
+        """Stay where we are, before anything has moved."""
+        self._failures += 1
+        self._target = self.memory.phases
+        self.memory = replace(self.memory, under_way=False)
+        self._ready_at = now + self._equipment.hold_off_s
+        self._go(Step.STEADY, now)
+        return Orders()
+
+    def _finish(self, now: float) -> Orders:
+        self.memory = replace(self.memory, under_way=False)
+        self._ready_at = now + self._equipment.hold_off_s
+        self._go(Step.STEADY, now)
+        return Orders()
+
+    def _is_late(self, now: float, within_s: float) -> bool:
+        return now - self._since > within_s
+
+    def _steady(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        del no_load
+        if not self._equipment.by_itself and self._contradicts(now, seen):
+            return self._fail(
+                f"{seen.drawing} phases draw current though one is selected: a contact is welded", now
+            )
+        return Orders()
+
+    def _contradicts(self, now: float, seen: Seen) -> bool:
+        return now - seen.at <= FRESH_S and self.memory.phases == 1 and seen.drawing > 1
+
+    def _pausing(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        if no_load:
+            self._go(Step.OPENING if self._equipment.main_contactor else Step.RESTING, now)
+            return self.advance(now, seen)
+        if self._is_late(now, PAUSE_WITHIN_S) and self.memory.phases != self._target:
+            return self._give_up(now)
+        return Orders(pause=True)
+
+    def _opening(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        if seen.main_open and seen.at >= self._since:
+            self._go(Step.RESTING, now)
+            return Orders(pause=True, main=None)
+        if self._is_late(now, MOVE_WITHIN_S):
+            return self._fail("the main contactor does not open: stuck or welded", now)
+        return Orders(pause=True, main="open" if no_load else None)
+
+    def _resting(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        if self._equipment.main_contactor and seen.main_open is False and seen.at >= self._since:
+            return self._fail("the main contactor closed by itself", now)
+        if now - self._since < DEAD_TIME_S:
+            return Orders(pause=True)
+        if no_load:
+            self._go(Step.SELECTING, now)
+            return Orders(pause=True, select=self._target)
+        if self._is_late(now, DEAD_TIME_S + PAUSE_WITHIN_S):
+            return self._fail("current flows, or is not measured, though the car is paused", now)
+        return Orders(pause=True)
+
+    def _selecting(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        if seen.selected == self._target and seen.at >= self._since:
+            if self.memory.phases != self._target:
+                self.memory = replace(self.memory, phases=self._target, switches=self.memory.switches + 1)
+            self._go(Step.SETTLING, now)
+            return Orders(pause=True)
+        if self._is_late(now, MOVE_WITHIN_S):
+            return self._fail(f"the contact for {self._target} phases does not move: stuck or welded", now)
+        return Orders(pause=True, select=self._target if no_load else None)
+
+    def _settling(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        del seen, no_load
+        if now - self._since < DEAD_TIME_S:
+            return Orders(pause=True)
+        self._go(Step.CLOSING if self._equipment.main_contactor else Step.CONFIRMING, now)
+        return Orders(pause=True)
+
+    def _closing(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        if seen.selected != self._target and now - seen.at <= FRESH_S:
+            return self._fail(f"the contact for {self._target} phases moved by itself", now)
+        if seen.main_open is False and seen.at >= self._since:
+            self._go(Step.CONFIRMING, now)
+            return Orders()
+        if self._is_late(now, MOVE_WITHIN_S):
+            return self._fail("the main contactor does not close", now)
+        return Orders(pause=True, main="closed" if no_load else None)
+
+    def _confirming(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        del no_load
+        if self._contradicts(now, seen):
+            return self._fail(
+                f"{seen.drawing} phases draw current though one is selected: a contact is welded", now
+            )
+        if self._is_late(now, CONFIRM_WITHIN_S) or (seen.drawing > 0 and seen.at > self._since + DEAD_TIME_S):
+            return self._finish(now)
+        return Orders()
+
+    def _device(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        """Tell the charger once, and wait until it says that it has done it."""
+        del no_load
+        if not self._has_moved:
+            self._has_moved = True
+            return Orders(select=self._target)
+        if seen.selected == self._target and seen.at >= self._since:
+            self.memory = replace(self.memory, phases=self._target, switches=self.memory.switches + 1)
+            return self._finish(now)
+        if self._is_late(now, DEVICE_WITHIN_S):
+            return self._give_up(now)
+        return Orders()
+
+    def _faulty(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        """Stay paused; what can be opened without load is opened."""
+        del now, seen
+        can_open = self._equipment.main_contactor and no_load
+        return Orders(pause=True, main="open" if can_open else None)

@@ -1,0 +1,328 @@
+"""The phase switching sequence: as a story, and against a plant that breaks in every way."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from bsp.phase_switch import (
+    DEAD_TIME_S,
+    FRESH_S,
+    NO_LOAD_A,
+    Equipment,
+    Memory,
+    Orders,
+    PhaseSwitch,
+    Seen,
+    Step,
+)
+
+BOARD = Equipment(main_contactor=True, hold_off_s=300.0)
+REGISTER = Equipment(hold_off_s=300.0)
+CHARGER = Equipment(by_itself=True, hold_off_s=300.0)
+THREE = Memory(phases=3)
+
+
+class Installation:
+    """Car, contactors and clock, driven by a switch; each second is one cycle."""
+
+    def __init__(self, equipment: Equipment, memory: Memory = THREE, *, locked: bool = False) -> None:
+        self.now = 0.0
+        self.equipment = equipment
+        self.switch = PhaseSwitch(equipment, self.now, memory, locked=locked)
+        self.paused = False
+        self.selected = memory.phases
+        self.main_open = False
+        self.ignores_pause = False
+        self.main_is_stuck = False
+        self.selector_is_stuck = False
+        self.log: list[str] = []
+        self._unpaused_s = 60.0
+
+    @property
+    def draws(self) -> bool:
+        return (not self.paused or self.ignores_pause) and not self.main_open
+
+    def seen(self) -> Seen:
+        return Seen(
+            self.now,
+            "C" if self.draws else "B",
+            16.0 if self.draws else 0.0,
+            selected=self.selected,
+            main_open=self.main_open if self.equipment.main_contactor else None,
+            drawing=self.selected if self.draws else 0,
+        )
+
+    def second(self) -> Orders:
+        orders = self.switch.advance(self.now, self.seen())
+        if orders.main is not None and not self.main_is_stuck:
+            assert not self.draws, "a contactor moved under load"
+            self.main_open = orders.main == "open"
+            self.log.append(f"{self.now:g} main {orders.main}")
+        if orders.select is not None and not self.selector_is_stuck and orders.select != self.selected:
+            assert self.equipment.by_itself or not self.draws, "a contactor moved under load"
+            self.selected = orders.select
+            self.log.append(f"{self.now:g} select {orders.select}")
+        self.paused = orders.pause
+        self.now += 1.0
+        return orders
+
+    def seconds(self, count: int) -> None:
+        for _ in range(count):
+            self.second()
+
+
+def test_with_contactors_of_ours_every_step_waits_for_the_one_before() -> None:
+    site = Installation(BOARD)
+    assert site.switch.request(1, site.now)
+    site.seconds(20)
+    assert site.log == ["1 main open", "5 select 1", "10 main closed"]
+    assert site.switch.memory == Memory(phases=1, under_way=site.switch.is_under_way, switches=1)
+    site.seconds(60)
+    assert site.switch.step is Step.STEADY
+    assert site.draws
+
+
+def test_a_register_switches_only_after_the_car_has_paused() -> None:
+    site = Installation(REGISTER)
+    site.switch.request(1, site.now)
+    assert site.second() == Orders(pause=True)
+    site.seconds(30)
+    assert site.log == ["4 select 1"]
+    assert site.switch.memory.phases == 1
+
+
+def test_a_charger_that_can_do_it_is_told_and_not_paused() -> None:
+    site = Installation(CHARGER)
+    site.switch.request(1, site.now)
+    assert site.second() == Orders(select=1)
+    assert site.second() == Orders()
+    assert site.switch.step is Step.STEADY
+    assert site.switch.memory.switches == 1
+
+
+def test_a_car_that_goes_on_drawing_keeps_its_phases() -> None:
+    site = Installation(BOARD)
+    site.ignores_pause = True
+    site.switch.request(1, site.now)
+    site.seconds(40)
+    assert site.log == []
+    assert site.switch.step is Step.STEADY
+    assert site.switch.memory == Memory(phases=3)
+    assert not site.switch.request(1, site.now), "not again at once"
+
+
+@pytest.mark.parametrize(
+    ("stuck", "text"),
+    [
+        ("main_is_stuck", "the main contactor does not open: stuck or welded"),
+        ("selector_is_stuck", "the contact for 1 phases does not move: stuck or welded"),
+    ],
+)
+def test_a_contact_that_does_not_move_is_a_fault_that_stays(stuck: str, text: str) -> None:
+    site = Installation(BOARD)
+    setattr(site, stuck, True)
+    site.switch.request(1, site.now)
+    site.seconds(60)
+    assert site.switch.memory.fault == text
+    assert site.paused
+    setattr(site, stuck, False)
+    site.seconds(600)
+    assert site.switch.step is Step.FAULT
+    assert not site.switch.request(3, site.now)
+    restarted = PhaseSwitch(BOARD, site.now, site.switch.memory)
+    assert restarted.step is Step.FAULT
+
+
+def test_a_fault_is_cleared_by_a_person_and_ends_on_one_phase() -> None:
+    site = Installation(BOARD)
+    site.selector_is_stuck = True
+    site.switch.request(1, site.now)
+    site.seconds(60)
+    site.selector_is_stuck = False
+    site.switch.reset(site.now)
+    site.seconds(120)
+    assert site.switch.memory.fault is None
+    assert site.selected == site.switch.memory.phases == 1
+    assert site.switch.step is Step.STEADY
+
+
+def test_a_welded_phase_is_noticed_by_its_current() -> None:
+    switch = PhaseSwitch(REGISTER, 0.0, Memory(phases=1))
+    orders = switch.advance(1.0, Seen(1.0, "C", 16.0, selected=1, drawing=3))
+    assert orders.pause
+    assert switch.memory.fault == "3 phases draw current though one is selected: a contact is welded"
+
+
+@pytest.mark.parametrize("after_s", range(1, 14))
+def test_a_restart_in_the_middle_brings_the_contacts_to_one_phase_first(after_s: int) -> None:
+    site = Installation(BOARD, Memory(phases=1))
+    site.switch.request(3, site.now)
+    site.seconds(after_s)
+    assert site.switch.memory.under_way
+    site.switch = PhaseSwitch(BOARD, site.now, site.switch.memory)
+    site.seconds(120)
+    assert site.selected == site.switch.memory.phases == 1
+    assert not site.main_open
+    assert site.switch.step is Step.STEADY
+
+
+def test_two_switches_are_apart_by_the_hold_off() -> None:
+    site = Installation(CHARGER)
+    site.switch.request(1, site.now)
+    site.seconds(2)
+    assert not site.switch.request(3, site.now)
+    site.seconds(298)
+    assert not site.switch.request(3, site.now)
+    site.seconds(2)
+    assert site.switch.request(3, site.now)
+
+
+def test_after_two_failures_the_car_keeps_its_phases_until_it_leaves() -> None:
+    site = Installation(CHARGER)
+    site.selector_is_stuck = True
+    for _ in range(2):
+        assert site.switch.request(1, site.now)
+        site.seconds(400)
+    site.selector_is_stuck = False
+    assert not site.switch.request(1, site.now)
+    site.switch.advance(site.now, replace(site.seen(), state="A", current_A=0.0, drawing=0))
+    assert site.switch.request(1, site.now)
+
+
+def test_the_installer_can_forbid_it() -> None:
+    site = Installation(BOARD, locked=True)
+    assert not site.switch.request(1, site.now)
+    assert site.switch.request(3, site.now), "that is how it is already"
+
+
+def test_old_measurements_do_not_count() -> None:
+    switch = PhaseSwitch(BOARD, 0.0)
+    switch.request(1, 0.0)
+    for second in range(20):
+        orders = switch.advance(
+            float(second) + FRESH_S + 0.1, Seen(float(0), "B", 0.0, selected=3, main_open=False)
+        )
+        assert orders.main is None
+        assert orders.select is None
+
+
+class Anything(RuleBasedStateMachine):
+    """Whatever breaks, restarts or lies: no contact is ever ordered to move under load or too early."""
+
+    @initialize(equipment=st.sampled_from([BOARD, REGISTER]), phases=st.sampled_from([1, 3]))
+    def build(self, equipment: Equipment, phases: int) -> None:
+        self.equipment = equipment
+        self.now = 0.0
+        self.switch = PhaseSwitch(equipment, 0.0, Memory(phases=phases))
+        self.selected = phases
+        self.main_open = False
+        self.paused = False
+        self.lag_s = 0.0  # since the car was paused or released
+        self.reaction_s = 1.0
+        self.stubborn = False
+        self.main_stuck = self.selector_stuck = False
+        self.reads = True
+        self.last_seen = self.look()
+        self.opened_at = self.selected_at = -1e9
+        self.had_fault = False
+
+    @property
+    def current_A(self) -> float:
+        if self.main_open:
+            return 0.0
+        if self.stubborn:
+            return 16.0
+        is_draining = self.paused and self.lag_s < self.reaction_s
+        is_starting = not self.paused and self.lag_s < self.reaction_s
+        return 16.0 if is_draining or (not self.paused and not is_starting) else 0.0
+
+    def look(self) -> Seen:
+        current_A = self.current_A
+        return Seen(
+            self.now,
+            "C" if current_A else "B",
+            current_A,
+            selected=self.selected,
+            main_open=self.main_open if self.equipment.main_contactor else None,
+            drawing=self.selected if current_A else 0,
+        )
+
+    @rule(steps=st.integers(1, 12))
+    def live(self, steps: int) -> None:
+        for _ in range(steps):
+            self.now += 0.5
+            self.lag_s += 0.5
+            if self.reads:
+                self.last_seen = self.look()
+            self.obey(self.switch.advance(self.now, self.last_seen))
+
+    def obey(self, orders: Orders) -> None:
+        no_load = self.current_A < NO_LOAD_A
+        if orders.main is not None:
+            assert no_load, "main contactor ordered to move under load"
+            assert orders.main == "open" or self.now - self.selected_at >= DEAD_TIME_S
+            if not self.main_stuck and self.main_open != (orders.main == "open"):
+                self.main_open = orders.main == "open"
+                if self.main_open:
+                    self.opened_at = self.now
+        if orders.select is not None and orders.select != self.selected:
+            assert no_load, "phases selected under load"
+            if self.equipment.main_contactor:
+                assert self.main_open, "phases selected with the main contactor closed"
+                assert self.now - self.opened_at >= DEAD_TIME_S
+            if not self.selector_stuck:
+                self.selected = orders.select
+                self.selected_at = self.now
+        if orders.pause != self.paused:
+            self.paused, self.lag_s = orders.pause, 0.0
+
+    @rule(phases=st.sampled_from([1, 3]), later_s=st.sampled_from([0.0, 400.0]))
+    def request(self, phases: int, later_s: float) -> None:
+        self.now += later_s
+        if self.reads:
+            self.last_seen = self.look()
+        self.switch.request(phases, self.now)
+
+    @rule(reads=st.booleans())
+    def lose_replies(self, reads: bool) -> None:
+        self.reads = reads
+
+    @rule(stubborn=st.booleans(), reaction_s=st.sampled_from([0.5, 3.0, 20.0, 50.0]))
+    def change_car(self, stubborn: bool, reaction_s: float) -> None:
+        # A car that ignores its pilot does so all the time: none starts to draw while it is paused.
+        if not self.switch.is_under_way and not self.paused:
+            self.stubborn, self.reaction_s = stubborn, reaction_s
+
+    @rule(main=st.booleans(), selector=st.booleans())
+    def jam(self, main: bool, selector: bool) -> None:
+        self.main_stuck, self.selector_stuck = main, selector
+
+    @rule()
+    def restart(self) -> None:
+        self.switch = PhaseSwitch(self.equipment, self.now, self.switch.memory)
+
+    @rule()
+    def reset(self) -> None:
+        self.switch.reset(self.now)
+        self.had_fault = False
+
+    @invariant()
+    def a_fault_stays_and_pauses(self) -> None:
+        if not hasattr(self, "switch"):
+            return
+        if self.had_fault:
+            assert self.switch.step is Step.FAULT
+        self.had_fault = self.switch.memory.fault is not None
+
+    @invariant()
+    def a_finished_switch_is_where_it_says(self) -> None:
+        if hasattr(self, "switch") and self.switch.step is Step.STEADY:
+            assert self.switch.memory.phases == self.selected
+
+
+TestAnything: Any = Anything.TestCase
+TestAnything.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
