@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hil.observer import EnergyMessage, Observer
 from hil.runtime.broker import BrokerAddress
 from hil.runtime.manager import Manager
 from hil.runtime.wire import Topics, decode, encode
+from tests.hil.runtime.module_process import environment, module_process
 
 WITHIN_S = 15.0
 Json = dict[str, Any]
@@ -32,6 +33,7 @@ class Run:
         self.manager = manager
         self.lines = lines
         self.amperes: dict[tuple[str, str], float] = {}
+        self.charging: set[str] = set()
         self.seen: list[tuple[float, EnergyMessage]] = []
         self._changed = threading.Condition()
         self.control: dict[str, Json] = {}
@@ -58,6 +60,8 @@ class Run:
             if message.kind == "enforce_limits":
                 current = message.data["limits_root_side"]["ac_max_current_A"]["value"]
                 self.amperes[message.module_id, message.data["uuid"]] = current
+            elif message.data.get("evse_state") == "Charging":
+                self.charging.add(message.module_id)
             self._changed.notify_all()
 
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
@@ -86,15 +90,21 @@ class Run:
 
 
 @contextmanager
-def running(modules: Json, broker: str, directory: Path, **settings: Any) -> Iterator[Run]:
+def running(
+    modules: Json, broker: str, directory: Path, *, standalone: Sequence[str] = (), **settings: Any
+) -> Iterator[Run]:
+    """Run modules; those that are standalone, and may come and go, are not waited for."""
     config = directory / "config.json"  # JSON is YAML
     config.write_text(json.dumps({"settings": settings, "active_modules": modules}))
     lines: list[str] = []
-    manager = Manager(config, broker=broker, log=lines.append)
+    manager = Manager(
+        config, broker=broker, log=lines.append, standalone=standalone, retain_topics=bool(standalone)
+    )
     run = Run(manager, broker, lines)
     try:
         with Observer(broker, manager.prefix, run.take), manager:
-            manager.wait_ready(WITHIN_S)
+            if not standalone:
+                manager.wait_ready(WITHIN_S)
             yield run
     finally:
         run.close()
@@ -138,7 +148,7 @@ def test_node_and_manager_in_one_share_a_fuse_and_follow_external_limits(broker:
         assert not [line for line in run.lines if "WARN" in line or "ERRO" in line]
 
 
-def test_a_tree_of_nodes_below_a_manager(broker: str, tmp_path: Path) -> None:
+def test_a_tree_of_nodes_below_a_manager(shared_amqtt: str, tmp_path: Path) -> None:
     """EnergyManager and EnergyNode replaced: fuses on each level, limits to the right EVSE."""
     node = {"module": "PyEnergyManager", "config_module": {"role": "node", "fuse_limit_A": 20}}
     modules = {
@@ -153,7 +163,7 @@ def test_a_tree_of_nodes_below_a_manager(broker: str, tmp_path: Path) -> None:
         "a": sim_evse(),
         "b": sim_evse(),
     }
-    with running(modules, broker, tmp_path) as run:
+    with running(modules, shared_amqtt, tmp_path) as run:
         run.wait_for_limits(a=10, b=10, yard=20)
         reached = {module for module, _ in run.amperes}
         assert reached == {"grid", "house", "yard", "a", "b"}
@@ -164,7 +174,6 @@ def test_a_tree_of_nodes_below_a_manager(broker: str, tmp_path: Path) -> None:
     ("config", "connections", "complaint"),
     [
         ({}, {"energy_consumer": to("evse")}, "grid: no fuse for this node: set fuse_limit_A"),
-        ({"fuse_limit_A": 16}, {}, "grid: nothing to manage: connect energy_trunk or energy_consumer"),
         ({"site_file": "nowhere.yaml"}, {"energy_trunk": to("evse")}, "nowhere.yaml"),
     ],
 )
@@ -179,6 +188,32 @@ def test_a_configuration_that_makes_no_sense_ends_with_one_line(
         assert manager.wait(WITHIN_S) == 1
     assert [line for line in lines if complaint in line], "\n".join(lines)
     assert not [line for line in lines if "Traceback" in line]
+
+
+def test_an_evse_that_is_killed_keeps_its_share_for_a_while_and_comes_back(
+    shared_amqtt: str, tmp_path: Path
+) -> None:
+    modules = {
+        "grid": {
+            "module": "PyEnergyManager",
+            "config_module": {"fuse_limit_A": 32, "child_timeout_s": 2},
+            "connections": {"energy_consumer": to("left", "right")},
+        },
+        "left": sim_evse(),
+        "right": sim_evse(),
+    }
+    sim_evse_script = Path(__file__).parents[1] / "hil/modules/SimEvse/module.py"
+    with running(modules, shared_amqtt, tmp_path, standalone=["left"]) as run:
+        variables = environment("left", shared_amqtt, run.manager.prefix, tmp_path)
+        with module_process(sim_evse_script, variables, tmp_path / "left.log") as left:
+            run.wait_for(lambda: {"left", "right"} <= run.charging, "both charge")
+            run.wait_for_limits(left=16, right=16)
+            left.process.kill()
+            killed_at = time.monotonic()
+        run.wait_for_limits(right=32)
+        assert 9 < time.monotonic() - killed_at < 16, "its last limit was valid for 10 s"
+        with module_process(sim_evse_script, variables, tmp_path / "left.log"):
+            run.wait_for_limits(left=16, right=16)
 
 
 def with_control_interface(directory: Path) -> str:
@@ -224,7 +259,12 @@ def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
             return {evse["uuid"]: evse["current_A"] for evse in evses}
 
         run.wait_for(lambda: shown() == pytest.approx({"left": 18, "right": 6}), "the allocation")
-        assert run.control["node_state"]["nodes"][0]["limit_A"] == 24
+
+        def root_limit() -> object:
+            nodes = run.control.get("node_state", {}).get("nodes") or [{}]
+            return nodes[0].get("limit_A")
+
+        run.wait_for(lambda: root_limit() == 24, "the limit of the node")
         assert run.control["status"]["evses"] == 2
         run.call("grid", "control", "get_status")
         run.call("grid", "control", "explain", uuid="left")
