@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from bsp.bus import Bus, Clock
@@ -18,6 +19,7 @@ from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
 from bsp.device import Device
 from bsp.leaf import Capabilities
 from bsp.meter import Meter
+from bsp.phase_switch import Memory
 from bsp.profile import ConnectorProfile, MeterProfile
 from bsp.transport import BusError, ModbusTransport, SerialLink, TcpLink, Transport
 from energy_management.measurement import Reading
@@ -99,6 +101,10 @@ class Bridge:
         Called with a connector's name and each new status. One that does not answer has state F and a fault.
     on_meter_fault : callable, optional
         Called with a meter's name and a text when two cycles in a row have failed; with None when it is back.
+    phase_memories : mapping of str to Memory
+        What was kept of the connectors' phase switching before a restart.
+    on_phase_memory : callable, optional
+        Called with a connector's name and what is to be kept of its phase switching, whenever that changes.
     clock : callable
         Monotonic seconds.
     """
@@ -112,8 +118,12 @@ class Bridge:
         on_reading: Callable[[str, Reading], None],
         on_status: Callable[[str, ConnectorStatus], None],
         on_meter_fault: Callable[[str, str | None], None] = lambda _name, _text: None,
+        phase_memories: Mapping[str, Memory] = MappingProxyType({}),
+        on_phase_memory: Callable[[str, Memory], None] = lambda _name, _memory: None,
         clock: Clock = time.monotonic,
     ) -> None:
+        self._phase_memories = dict(phase_memories)
+        self._on_phase_memory = on_phase_memory
         self._links = buses
         self._meters = meters
         self._connectors = connectors
@@ -188,12 +198,12 @@ class Bridge:
                 (f"meter {name}", self._poll(name, Meter(device, meter.profile, self._clock), meter.every_s))
             )
         for name, config in self._connectors.items():
-            connector = self._connector(config, buses[config.bus])
+            connector = self._connector(name, config, buses[config.bus])
             self._driven[name] = connector, asyncio.Event()
             work.append((f"connector {name}", self._drive(name, config.every_s)))
         return work
 
-    def _connector(self, config: ConnectorConfig, bus: Bus) -> Connector:
+    def _connector(self, name: str, config: ConnectorConfig, bus: Bus) -> Connector:
         blocks = config.profile.blocks
         base = blocks.first + blocks.stride * (config.number - 1) if blocks is not None else 0
         meter = config.meter
@@ -204,6 +214,7 @@ class Bridge:
             maximum_A=config.maximum_A,
             fallback_A=config.fallback_A,
             measure=(lambda: self._readings.get(meter)) if meter is not None else None,
+            phase_memory=self._phase_memories.get(name),
         )
 
     async def _poll(self, name: str, meter: Meter, every_s: float) -> None:
@@ -247,9 +258,16 @@ class Bridge:
                 if failures >= _FAILURES_TOLERATED:
                     _log.info("connector %s answers again", name)
                 failures = 0
+                self._keep_phase_memory(name, connector)
                 self._on_status(name, status)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), every_s)
+
+    def _keep_phase_memory(self, name: str, connector: Connector) -> None:
+        switch = connector.phase_switch
+        if switch is not None and switch.memory != self._phase_memories.get(name):
+            self._phase_memories[name] = switch.memory
+            self._on_phase_memory(name, switch.memory)
 
     async def _release(self) -> None:
         """Bring every connector to its fallback, as far as it answers in time."""

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bsp.bus import Clock, Priority
-from bsp.device import Device
+from bsp.device import Device, Sample
 from bsp.meter import reading
+from bsp.overdraw import OVERDRAW_S, OverdrawGuard
+from bsp.phase_registers import PhaseRegisters
+from bsp.phase_switch import Memory, PhaseSwitch, Seen, Step
 from bsp.profile import MEASURANDS, ConnectorProfile, State
 from bsp.registers import Value
 from bsp.transport import BusError, RefusedError
@@ -63,6 +66,8 @@ class ConnectorStatus:
         Limit that the device holds, read back where it can be; if it does not answer, the last one it took.
     fault : str or None
         What is wrong, in words.
+    can_switch_phases : bool
+        False if the charger cannot, as it is built and set up, or a fault of a contact forbids it.
     """
 
     taken_at: float
@@ -73,6 +78,7 @@ class ConnectorStatus:
     active_phases: int | None = None
     limit_A: float | None = None
     fault: str | None = None
+    can_switch_phases: bool = True
 
 
 class Connector:
@@ -96,6 +102,15 @@ class Connector:
         Limit while none is valid; 0 pauses.
     measure : callable, optional
         Newest reading of a meter that measures this connector, in place of its own measurement.
+    phase_memory : Memory, optional
+        What was kept of its phase switching before a restart.
+    overdraw_s : float
+        How long it may draw more than its limit before it is paused.
+
+    Attributes
+    ----------
+    phase_switch : PhaseSwitch or None
+        The sequence of its phase switching, once it has answered and if it can.
     """
 
     def __init__(
@@ -107,7 +122,10 @@ class Connector:
         maximum_A: float = math.inf,
         fallback_A: float = 0.0,
         measure: Callable[[], Reading | None] | None = None,
+        phase_memory: Memory | None = None,
+        overdraw_s: float = OVERDRAW_S,
     ) -> None:
+        self.phase_switch: PhaseSwitch | None = None
         self._device = device
         self._profile = profile
         self._clock = clock
@@ -121,6 +139,12 @@ class Connector:
         self._write_again = True
         self._fed_at = -math.inf
         self._mismatches = 0
+        self._must_pause = False
+        self._guard = OverdrawGuard(overdraw_s)
+        self._phase_memory = phase_memory
+        self._phase_registers: PhaseRegisters | None = None
+        if profile.phase_switching is not None:
+            self._phase_registers = PhaseRegisters(device, profile, profile.phase_switching)
         self._names = [
             name
             for name, point in profile.points.items()
@@ -137,7 +161,13 @@ class Connector:
 
     @property
     def wanted_A(self) -> float:
-        """Limit that the device should hold now, as the device can take it."""
+        """Limit that the device should hold now, as the device can take it.
+
+        It is 0 while phases are being switched, while the car is on more phases than it was granted, and from
+        when it has drawn too much until it leaves.
+        """
+        if self._must_pause or self._is_on_too_many_phases or self._guard.fault is not None:
+            return 0.0
         wanted_A = (
             self._limit.current_A if self._limit is not None and self.limit_is_valid else self._fallback_A
         )
@@ -172,6 +202,7 @@ class Connector:
                 await self._arm()
             await self._feed()
             sample = await self._device.read(self._names)
+            await self._switch_phases(sample)
         except RefusedError:
             raise
         except BusError:
@@ -180,7 +211,9 @@ class Connector:
             self._write_again = True
             raise
         held_A = self._held_limit(sample.values)
-        fault = self._verify(held_A)
+        fault = self._verify(held_A) or self._overdraw(sample)
+        if self.phase_switch is not None and self.phase_switch.memory.fault is not None:
+            fault = self.phase_switch.memory.fault
         return self._status(sample.values, sample.taken_at, held_A, fault)
 
     async def _arm(self) -> None:
@@ -245,6 +278,51 @@ class Connector:
         elif self._clock() - self._fed_at >= watchdog.feed_every_s:
             await self._write_limit(self.wanted_A)
 
+    @property
+    def _is_on_too_many_phases(self) -> bool:
+        switch, limit = self.phase_switch, self._limit
+        if switch is None or limit is None or limit.phases is None or not self.limit_is_valid:
+            return False
+        return switch.phases > limit.phases
+
+    async def _switch_phases(self, sample: Sample) -> None:
+        """Bring the connector to the phases it was granted, one step of the sequence in each cycle."""
+        registers, now = self._phase_registers, self._clock()
+        if registers is None:
+            return
+        selected = registers.selected(sample.values)
+        if self.phase_switch is None:
+            if not await registers.are_usable():
+                self._phase_registers = None
+                return
+            memory = self._phase_memory or Memory(phases=selected or self._profile.phases)
+            self.phase_switch = PhaseSwitch(registers.equipment, now, memory)
+        if self._limit is not None and self._limit.phases is not None and self.limit_is_valid:
+            self.phase_switch.request(self._limit.phases, now)
+        orders = self.phase_switch.advance(now, self._seen(sample, selected))
+        self._must_pause = orders.pause
+        if orders.select is not None:
+            await registers.select(orders.select)
+
+    def _seen(self, sample: Sample, selected: int | None) -> Seen:
+        measured = self._measured(sample.values, sample.taken_at)
+        currents = [current for current in measured.current_A or () if not math.isnan(current)]
+        return Seen(
+            at=min(measured.taken_at, sample.taken_at),
+            state=self._profile.state_of(dict(sample.values)) or "F",
+            current_A=max(currents, default=None),
+            selected=selected,
+            drawing=sum(current > _DRAWING_A for current in currents),
+        )
+
+    def _overdraw(self, sample: Sample) -> str | None:
+        seen = self._seen(sample, None)
+        limit_A = self._written_A if self._written_A is not None else math.inf
+        is_connected = seen.state != "A"
+        return self._guard.watch(
+            seen.at, current_A=seen.current_A, limit_A=limit_A, is_connected=is_connected
+        )
+
     def _held_limit(self, values: Mapping[str, Value]) -> float | None:
         """Limit that the device shows; None where it cannot be read."""
         enable = self._profile.enable
@@ -287,6 +365,7 @@ class Connector:
             active_phases=self._active_phases(state, measured.current_A),
             limit_A=held_A if held_A is not None else self._written_A,
             fault=fault,
+            can_switch_phases=self.phase_switch is not None and self.phase_switch.step is not Step.FAULT,
         )
 
     def _measured(self, values: Mapping[str, Value], taken_at: float) -> Reading:
@@ -298,11 +377,14 @@ class Connector:
 
     def _active_phases(self, state: State | None, current_A: Vector3 | None) -> int:
         drawing = sum(current > _DRAWING_A for current in current_A or ())
-        return drawing if state in ("C", "D") and drawing else self._profile.phases
+        if state in ("C", "D") and drawing and not (self.phase_switch and self.phase_switch.is_under_way):
+            return drawing
+        return self.phase_switch.phases if self.phase_switch is not None else self._profile.phases
 
     def _control_points(self) -> list[str]:
         enable = self._profile.enable
-        return [*self._profile.current_limit.points, *([enable.point] if enable is not None else [])]
+        phases = self._phase_registers.points if self._phase_registers is not None else []
+        return [*self._profile.current_limit.points, *([enable.point] if enable is not None else []), *phases]
 
     @property
     def _per_ampere(self) -> float:

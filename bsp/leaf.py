@@ -74,13 +74,15 @@ def energy_flow_request(
         f"{name} set_zero_discharge_limit",
     )
 
+    can_switch = capabilities.supports_changing_phases and status.can_switch_phases
+
     def entry(max_A: float, min_A: float, leaves: dict[str, Any]) -> dict[str, Any]:
         root = {
             "ac_max_current_A": _sourced(max_A, caps_source),
             "ac_min_current_A": _sourced(min_A, caps_source),
             "ac_max_phase_count": _sourced(capabilities.max_phase_count, caps_source),
             "ac_min_phase_count": _sourced(capabilities.min_phase_count, caps_source),
-            "ac_supports_changing_phases_during_charging": capabilities.supports_changing_phases,
+            "ac_supports_changing_phases_during_charging": can_switch,
             "ac_number_of_active_phases": status.active_phases or capabilities.max_phase_count,
         }
         return {"timestamp": timestamp, "limits_to_root": root, "limits_to_leaves": leaves}

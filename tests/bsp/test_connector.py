@@ -11,7 +11,7 @@ from bsp.device import Device
 from bsp.profile import ConnectorProfile, connector_profile
 from bsp.registers import Value
 from bsp.transport import NoAnswerError, TcpLink
-from energy_management.measurement import Reading
+from energy_management.measurement import Reading, Vector3
 from hil.devices import WallboxDevice, serve_tcp
 from tests.bsp.plant import Point, VirtualClock, on_bus
 
@@ -268,3 +268,74 @@ def test_a_car_on_one_phase_is_seen() -> None:
         assert (await bench.cycle()).active_phases == 1
 
     Bench(HEIDELBERG).run(work)
+
+
+PHASE_SWITCHERS = ["alfen_eve", "keba_p30_p40", "smartevse_v2_v3_modbus", "openwb_2x_secondary"]
+
+
+@pytest.mark.parametrize("name", PHASE_SWITCHERS)
+def test_phases_are_switched_and_the_car_is_never_on_more_than_it_was_granted(name: str) -> None:
+    async def work(bench: Bench) -> None:
+        reaction = Reaction(bench)
+        bench.connector.enforce(ConnectorLimit(10.0, phases=3, valid_for_s=900.0))
+        for _ in range(3):
+            await reaction.cycle()
+        assert [bench.point.phases, bench.point.limit_A] == pytest.approx([3, 10.0], abs=0.1)
+        bench.connector.enforce(ConnectorLimit(16.0, phases=1, valid_for_s=900.0))
+        for _ in range(20):
+            status = await reaction.cycle()
+            assert not (bench.point.phases == 3 and (bench.point.limit_A or 0.0) > 10.1)
+        assert [bench.point.phases, bench.point.limit_A] == pytest.approx([1, 16.0], abs=0.1)
+        assert status.active_phases == 1
+        assert status.fault is None
+        assert status.can_switch_phases
+
+    Bench(connector_profile(name)).run(work)
+
+
+class Reaction:
+    """A car that starts and stops as its limit says, a cycle later."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    async def cycle(self) -> ConnectorStatus:
+        self.bench.point.state = "C" if self.bench.point.limit_A else "B"
+        return await self.bench.cycle(after_s=1.0)
+
+
+def test_a_charger_that_is_not_built_for_it_says_that_it_cannot_switch() -> None:
+    async def work(bench: Bench) -> None:
+        bench.device.written("phases_possible", 0)
+        bench.connector.enforce(ConnectorLimit(16.0, phases=1, valid_for_s=900.0))
+        for _ in range(3):
+            status = await bench.cycle(after_s=1.0)
+        assert not status.can_switch_phases
+        assert bench.point.phases == 3
+
+    Bench(connector_profile("mennekes_amtron_compact_2s")).run(work)
+
+
+def test_a_car_that_draws_too_much_is_paused_until_it_leaves() -> None:
+    class Greedy(Point):
+        @property
+        def current_A(self) -> Vector3:
+            return (15.0, 15.0, 15.0) if self.state == "C" else (0.0, 0.0, 0.0)
+
+    bench = Bench(HEIDELBERG, overdraw_s=15.0)
+    bench.point = Greedy()
+    bench.device = WallboxDevice(HEIDELBERG, bench.point, clock=bench.clock)
+
+    async def work(bench: Bench) -> None:
+        faults = []
+        for _ in range(20):
+            bench.connector.enforce(ConnectorLimit(8.0))
+            faults.append((await bench.cycle(after_s=1.0)).fault)
+        assert faults[:15] == [None] * 15
+        assert faults[-1] == "draws 15.0 A, 8 A are allowed"
+        assert bench.point.limit_A == 0.0
+        bench.point.state = "A"
+        await bench.cycle(after_s=1.0)
+        assert (await bench.cycle(after_s=1.0)).fault is None
+
+    bench.run(work)

@@ -1,0 +1,64 @@
+"""Phase switching by registers of a charger: what to write, and what they show."""
+
+from collections.abc import Mapping
+
+from bsp.device import Device
+from bsp.phase_switch import Equipment
+from bsp.profile import ConnectorProfile, PhaseSwitching
+from bsp.registers import Value
+
+
+class PhaseRegisters:
+    """The registers by which a charger switches phases.
+
+    Parameters
+    ----------
+    device : Device
+        The charger.
+    profile : ConnectorProfile
+        Its profile.
+    spec : PhaseSwitching
+        The part of it that tells how.
+    """
+
+    def __init__(self, device: Device, profile: ConnectorProfile, spec: PhaseSwitching) -> None:
+        self._device = device
+        self._spec = spec
+        confirm = spec.confirm or spec.point
+        self._confirm = confirm if profile.points[confirm].readable else None
+        self._written: int | None = None
+
+    @property
+    def equipment(self) -> Equipment:
+        """What the switching sequence must know of it."""
+        return Equipment(by_itself=self._spec.sequenced_by == "device", hold_off_s=self._spec.hold_off)
+
+    @property
+    def points(self) -> list[str]:
+        """Points to read in each cycle."""
+        return [self._confirm] if self._confirm is not None else []
+
+    async def are_usable(self) -> bool:
+        """Ask the charger whether it can switch at all, as it is built and set up."""
+        if not self._spec.available_if:
+            return True
+        sample = await self._device.read(self._spec.available_if)
+        return all(sample.values[name] in allowed for name, allowed in self._spec.available_if.items())
+
+    async def select(self, phases: int) -> None:
+        """Write what brings the charger to 1 or 3 phases."""
+        for name, value in self._spec.first.items():
+            await self._device.write(name, value)
+        await self._device.write(self._spec.point, self._spec.one if phases == 1 else self._spec.three)
+        for name, value in self._spec.trigger.items():
+            await self._device.write(name, value)
+        self._written = phases
+
+    def selected(self, values: Mapping[str, Value]) -> int | None:
+        """Tell which number is selected: as the charger shows it or, if it cannot, as it was written."""
+        if self._confirm is None:
+            return self._written
+        one = self._spec.one if self._spec.confirm_one is None else self._spec.confirm_one
+        three = self._spec.three if self._spec.confirm_three is None else self._spec.confirm_three
+        shown = values.get(self._confirm)
+        return {one: 1, three: 3}.get(int(shown)) if isinstance(shown, int | float) else None
