@@ -74,7 +74,7 @@ def admit(
 def _take(room: Floats, network: Network, evse: int, minimum_A: Floats, asks: Bools) -> Bools:
     """Take the minimum of one EVSE out of the room wherever it asks and fits; return where."""
     needed = network.coefficient[:, None, evse] * minimum_A
-    rows = network.rows.rows_above(evse)
+    rows = network.rows.nodes_above(evse)
     enough = ((needed <= room[:, rows]) | (needed <= 0)).all(axis=(0, 1))
     fits = asks & enough & (minimum_A <= network.ceiling_A[evse] * (1 + TOLERANCE))
     room[:, rows] -= np.where(fits, needed, 0.0)

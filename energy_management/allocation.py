@@ -11,7 +11,7 @@ from energy_management.constraints import Network
 from energy_management.coverage import Bools, Floats, Ints
 from energy_management.demand import IDLE, Demand
 from energy_management.filling import fill
-from energy_management.limits import Limiter, phases_loaded
+from energy_management.limits import Limiter
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Allocation:
     ----------
     network : Network
         The constraints that hold with these phases.
-    phases : ndarray of int
+    phases : ndarray of float
         On how many phases each EVSE charges.
     loaded : ndarray of bool, shape (3, evses, slots)
         Which grid phases it loads.
@@ -35,19 +35,19 @@ class Allocation:
     """
 
     network: Network
-    phases: Ints
+    phases: Floats
     loaded: Bools
     dropped: Bools
     served: Bools
     current_A: Floats
 
 
-def allocate(limiter: Limiter, phases: Ints, fewer_phases: Ints, order: Ints) -> Allocation:
+def allocate(limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Ints) -> Allocation:
     """Serve minima in an order, then share the rest fairly, class by class.
 
     Parameters
     ----------
-    phases, fewer_phases : ndarray of int, shape (evses, slots)
+    phases, fewer_phases : ndarray of float, shape (evses, slots)
         On how many phases each EVSE charges, and on how many it would rather than wait.
     order : ndarray of int
         In which EVSEs are admitted.
@@ -70,8 +70,7 @@ def allocate(limiter: Limiter, phases: Ints, fewer_phases: Ints, order: Ints) ->
             network, demand, leftover.served, np.where(leftover.served, demand.minimum_A, current_A)
         )
         served = served | leftover.served
-    loaded = phases_loaded(limiter.tree, limiter.site, phases)
-    return Allocation(network, phases, loaded, admission.dropped, served, current_A)
+    return Allocation(network, phases, limiter.loaded(phases), admission.dropped, served, current_A)
 
 
 def share(network: Network, demand: Demand, sharing: Bools, floor_A: Floats) -> Floats:

@@ -2,81 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from energy_management.coverage import Bools, Coverage, Floats
-from energy_management.schedules import Texts
+from energy_management.coverage import Bools, Coverage, Floats, Ints
 from energy_management.tree import Tree
 
 TOLERANCE = 1e-9
-"""Relative and absolute margin within which a constraint counts as met, or as full."""
+"""Relative and absolute margin within which a constraint counts as met."""
 
 
 @dataclass(frozen=True)
-class Family:
-    """Constraints of one kind, one at each node: the sum of coefficient x current below it is at most its capacity.
+class Kind:
+    """One kind of limits: at each node, the sum of coefficient x current below it is at most its capacity.
 
     Attributes
     ----------
     unit : {"A", "W"}
-        Of the capacity.
-    name : str
-        What it is about in words, such as "L1".
-    coefficient : ndarray of float, shape (evses, slots)
-    capacity : ndarray of float, shape (nodes, slots)
-        Infinite where there is no such limit.
-    source : ndarray of str, shape (nodes, slots)
-        Who set each limit.
+        Of the capacities.
+    labels : tuple of str
+        What each of its constraints is about, such as ("L1", "L2", "L3"); empty for all phases alike.
+    coefficients : sequence of ndarray, each of shape (evses, slots)
+        One for each label.
+    capacities : sequence of ndarray, each of shape (nodes, slots)
+        One for each label; infinite where there is no such limit.
+    sources : callable
+        Who set the limits of some nodes in some slots, by the positions of both.
     """
 
     unit: Literal["A", "W"]
-    name: str
-    coefficient: Floats
-    capacity: Floats
-    source: Texts
+    labels: tuple[str, ...]
+    coefficients: Sequence[Floats]
+    capacities: Sequence[Floats]
+    sources: Callable[[Ints, Ints], Sequence[str]]
 
 
 class Network:
     """All constraints on the currents of the EVSEs, in all slots.
 
-    Limits that concern one EVSE only are its ceiling. Nodes in a chain that cover the same EVSEs are one row.
+    Each label of each kind makes a family of constraints. Limits that concern one EVSE only are its ceiling;
+    nodes in a chain that cover the same EVSEs are one row.
 
     Attributes
     ----------
+    kinds : list of Kind
+        Those that limit anything.
     coefficient : ndarray, shape (families, evses, slots)
-        What 1 A of an EVSE is in each family of constraints.
+        What 1 A of an EVSE is in each family.
+    node_capacity : ndarray, shape (families, nodes, slots)
+        The limits of the nodes.
     capacity : ndarray, shape (families, rows, slots)
         What the sum of coefficient x current of the EVSEs in a row may be.
+    alone : ndarray, shape (families, evses, slots)
+        What coefficient x current of one EVSE may be, as far as limits for it alone go.
     ceiling_A : ndarray, shape (evses, slots)
-        Greatest current that an EVSE may draw as far as limits for it alone go.
+        The greatest current with that.
     rows : Coverage
         Which EVSEs each row covers.
     """
 
-    def __init__(self, tree: Tree, families: Sequence[Family]) -> None:
-        covered = tree.coverage
-        same = (np.diff(covered.first, prepend=-1) == 0) & (np.diff(covered.last, prepend=-1) == 0)
-        starts = np.flatnonzero(~same)
-        alone = (covered.last - covered.first)[starts] == 1
-        shared = ~alone
-        shared[0] = True
-        self.families = families
-        self.rows = Coverage(covered.first[starts][shared], covered.last[starts][shared], covered.evses)
-        self.coefficient = np.stack([family.coefficient for family in families])
-        merged = np.minimum.reduceat(np.stack([family.capacity for family in families]), starts, axis=1)
-        self.capacity = merged[:, shared]
-        self.alone = merged[:, alone]
-        self.ceiling_A = self._ceilings()
-
-    def _ceilings(self) -> Floats:
+    def __init__(self, tree: Tree, kinds: Sequence[Kind]) -> None:
+        self.kinds = list(kinds)
+        self.coefficient = np.array([each for kind in self.kinds for each in kind.coefficients])
+        self.node_capacity = np.array([each for kind in self.kinds for each in kind.capacities])
+        merged = np.minimum.reduceat(self.node_capacity, tree.chains, axis=1)
+        self.rows = tree.rows
+        self.capacity = merged.take(tree.shared_chains, axis=1)
+        self.alone = merged.take(tree.own_chains, axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ceilings = np.where(self.coefficient > 0, self.alone / self.coefficient, np.inf)
-        return np.asarray(ceilings.min(axis=0))
+            self.ceiling_A = np.where(self.coefficient > 0, self.alone / self.coefficient, np.inf).min(axis=0)
+
+    @cached_property
+    def concerns(self) -> Bools:
+        """Which EVSEs draw on which family of constraints, shape (families, evses, slots)."""
+        return self.coefficient > 0
 
     @cached_property
     def full_at(self) -> Floats:
@@ -86,7 +89,11 @@ class Network:
     @cached_property
     def has_opposing(self) -> bool:
         """Whether current of one EVSE can make room for another, as between phases that must be balanced."""
-        return bool((self.coefficient < 0).any())
+        return any(" over " in label for kind in self.kinds for label in kind.labels)
+
+    def families(self, unit: str) -> Bools:
+        """Which families are of a unit."""
+        return np.array([kind.unit == unit for kind in self.kinds for _ in kind.labels])
 
     def load(self, current_A: Floats) -> Floats:
         """The sum of coefficient x current in each row, shape (families, rows, slots)."""
@@ -94,8 +101,8 @@ class Network:
 
     def exceeded(self, current_A: Floats) -> Bools:
         """Which rows carry more than their capacity, shape (families, rows, slots)."""
-        return np.asarray(self.load(current_A) > self.full_at)
+        return self.load(current_A) > self.full_at
 
     def concerned(self, rows: Bools) -> Bools:
         """Which EVSEs draw on any of these rows, shape (evses, slots)."""
-        return np.asarray((self.rows.above(np.logical_or, rows) & (self.coefficient > 0)).any(axis=0))
+        return (self.rows.above(np.logical_or, rows) & self.concerns).any(axis=0)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Texts = NDArray[np.object_]
 
 
 class Coverage:
@@ -31,39 +32,44 @@ class Coverage:
     ----------
     pair_node, pair_evse : ndarray of int, shape (pairs,)
         All pairs of an EVSE and a node above it, by EVSE and from the root down.
+    pair_start : ndarray of int, shape (evses + 1,)
+        Where the pairs of each EVSE begin, and where the last ones end.
     """
 
     def __init__(self, first: Ints, last: Ints, evses: int) -> None:
         self.first, self.last, self.evses = first, last, evses
         sizes = last - first
+        ends = sizes.cumsum()
+        total = int(ends[-1]) if len(ends) else 0
         node = np.repeat(np.arange(len(first)), sizes)
-        evse = np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes) + np.repeat(first, sizes)
-        by_evse = np.argsort(evse, kind="stable")
+        evse = np.arange(total) + (first - ends + sizes)[node]
+        by_evse = evse.argsort(kind="stable")
         self.pair_node, self.pair_evse = node[by_evse], evse[by_evse]
-        self.pair_start = np.searchsorted(self.pair_evse, np.arange(evses))
-        self._bounds = np.column_stack([first, last]).ravel()
-
-    def __len__(self) -> int:
-        return len(self.first)
+        self.pair_start = self.pair_evse.searchsorted(np.arange(evses + 1))
+        self._starts = self.pair_start[:-1]
+        self._bounds = np.array([first, last]).T.ravel()
 
     def total_below(self, values: Floats) -> Floats:
         """Sum over the EVSEs below each node."""
         sums = np.zeros((*values.shape[:-2], self.evses + 1, values.shape[-1]))
-        np.cumsum(values, axis=-2, out=sums[..., 1:, :])
-        return np.asarray(sums[..., self.last, :] - sums[..., self.first, :])
+        values.cumsum(axis=-2, out=sums[..., 1:, :])
+        return sums.take(self.last, axis=-2) - sums.take(self.first, axis=-2)
 
     def least_below(self, values: Floats) -> Floats:
         """Minimum over the EVSEs below each node."""
-        beyond = np.full((*values.shape[:-2], 1, values.shape[-1]), np.inf)
-        padded = np.concatenate([values, beyond], axis=-2)
-        return np.asarray(np.minimum.reduceat(padded, self._bounds, axis=-2)[..., ::2, :])
+        padded = np.empty((*values.shape[:-2], self.evses + 1, values.shape[-1]))
+        padded[..., :-1, :] = values
+        padded[..., -1, :] = np.inf
+        return np.minimum.reduceat(padded, self._bounds, axis=-2)[..., ::2, :]  # type: ignore[no-any-return]
 
     def above(self, reduction: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
-        """Reduce the values of the nodes above each EVSE, such as `np.minimum`."""
-        return np.asarray(reduction.reduceat(values[..., self.pair_node, :], self.pair_start, axis=-2))
+        """Reduce the values of the nodes above each EVSE, such as with `np.minimum`."""
+        return self.over_pairs(reduction, values.take(self.pair_node, axis=-2))
 
-    def rows_above(self, evse: int) -> Ints:
+    def over_pairs(self, reduction: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
+        """Reduce the values of the pairs of each EVSE."""
+        return reduction.reduceat(values, self._starts, axis=-2)  # type: ignore[no-any-return]
+
+    def nodes_above(self, evse: int) -> Ints:
         """The nodes above one EVSE, root first."""
-        start = self.pair_start[evse]
-        stop = self.pair_start[evse + 1] if evse + 1 < self.evses else len(self.pair_node)
-        return np.asarray(self.pair_node[start:stop])
+        return self.pair_node[self.pair_start[evse] : self.pair_start[evse + 1]]

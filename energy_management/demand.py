@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from energy_management.coverage import Bools, Floats, Ints
-from energy_management.schedules import Limits
+from energy_management.schedules import (
+    ACTIVE_PHASES,
+    CAN_SWITCH,
+    CURRENT_A,
+    MAX_PHASES,
+    MIN_CURRENT_A,
+    MIN_PHASES,
+    POWER_W,
+    Limits,
+)
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.site import EvseAttributes, Site
 from energy_management.tree import Tree
@@ -46,8 +55,8 @@ class Demand:
         Import or export, whatever this slot is about, is what the EVSE is asked to do.
     minimum_A : ndarray of float
         It draws at least this, or nothing.
-    fewest_phases, most_phases, present_phases : ndarray of int
-        Allowed numbers of phases, and on how many it is now.
+    fewest_phases, most_phases, present_phases : ndarray of float
+        Allowed numbers of phases, and on how many it is now; whole numbers.
     can_switch : ndarray of bool
         Its hardware can change phases while charging.
     """
@@ -58,10 +67,15 @@ class Demand:
     exporting: Bools
     takes_part: Bools
     minimum_A: Floats
-    fewest_phases: Ints
-    most_phases: Ints
-    present_phases: Ints
+    fewest_phases: Floats
+    most_phases: Floats
+    present_phases: Floats
     can_switch: Bools
+
+    @property
+    def slots(self) -> int:
+        """The number of slots of the timeline."""
+        return self.exporting.shape[1]
 
     def classes(self) -> Iterator[Bools]:
         """Who shares with whom, in the order of filling; each of shape (evses, 1).
@@ -91,27 +105,27 @@ def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoi
 
 def _own_offer(limits: Limits, own: Ints) -> Floats:
     """The lesser of the current and the power that an EVSE names; only its sign means anything."""
-    return np.asarray(np.minimum(limits.current_A[own], limits.power_W[own]))
+    return limits.values[CURRENT_A : POWER_W + 1, own].min(axis=0)
 
 
 def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Demand:
     """The demand of all EVSEs, from the limits on their way to the root."""
-    above = tree.coverage.above
-    uuids = tree.evse_uuids
-    unlisted = EvseAttributes()
-    attributes = [site.evses.get(uuid, unlisted) for uuid in uuids]
     states = [tree.nodes[position].get("evse_state", "Charging") for position in tree.evses.tolist()]
-    most_phases = np.minimum(above(np.minimum, limits.max_phases), 3)
-    imports_only = limits.current_A.shape[1] == exporting.shape[1]
+    unlisted = EvseAttributes()
+    attributes = [site.evses.get(uuid, unlisted) for uuid in tree.evse_uuids]
+    most_phases = np.minimum(tree.coverage.above(np.minimum, limits.values[MAX_PHASES]), 3)
+    minimum_A, fewest_phases = tree.coverage.above(np.maximum, limits.values[MIN_CURRENT_A : MIN_PHASES + 1])
+    present_phases, can_switch = limits.values[ACTIVE_PHASES : CAN_SWITCH + 1, tree.evses]
+    imports_only = limits.entry.shape[1] == exporting.shape[1]
     return Demand(
         urgency=np.array([URGENCY[state] for state in states]),
         priority=np.array([found.priority for found in attributes]),
         weight=np.array([[found.weight] for found in attributes]),
         exporting=exporting,
         takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),
-        minimum_A=above(np.maximum, limits.min_current_A),
-        fewest_phases=np.maximum(above(np.maximum, limits.min_phases), 1),
+        minimum_A=minimum_A,
+        fewest_phases=np.maximum(fewest_phases, 1),
         most_phases=most_phases,
-        present_phases=np.minimum(limits.active_phases[tree.evses], most_phases),
-        can_switch=limits.can_switch[tree.evses],
+        present_phases=np.minimum(present_phases, most_phases),
+        can_switch=can_switch > 0,
     )

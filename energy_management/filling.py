@@ -36,7 +36,7 @@ def fill(network: Network, weight: Floats, floor_A: Floats, ceiling_A: Floats, s
     current_A = floor_A.copy()
     leaves_floor_at = floor_A / weight
     reaches_ceiling_at = ceiling_A / weight
-    concerns = network.coefficient > 0
+    concerns = network.concerns
     waiting = sharing & (ceiling_A > floor_A)
     level = np.where(waiting, leaves_floor_at, np.inf).min(axis=0)
     while waiting.any():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from energy_management.demand import URGENCY
-from energy_management.schedules import HIGHEST
+from energy_management.schedules import LIMIT_NAMES, is_limit
 from energy_management.setpoints import check_setpoint
 from energy_management.timeline import parse_timestamp
 from energy_management.tree import MalformedRequestError, Node
@@ -198,11 +198,11 @@ def _limits(side: str, limits: Any) -> Node:
     if not isinstance(limits, dict):
         raise MalformedRequestError(f"{side} {_shown(limits)} is not an object")
     safe: Node = {}
-    for name, accepts in _ACCEPTED.items():
+    for name in LIMIT_NAMES:
         if name in limits:
             limit = limits[name]
             value = limit.get("value") if isinstance(limit, dict) else None
-            if not _is_number(value) or not accepts(value):
+            if not is_limit(name, value):
                 raise MalformedRequestError(f"{side} {name} {_shown(limit)} has no possible value")
             source = limit.get("source")
             safe[name] = {"value": value, "source": source if isinstance(source, str) else ""}
@@ -214,13 +214,6 @@ def _limits(side: str, limits: Any) -> Node:
     return safe
 
 
-_ACCEPTED: dict[str, Callable[[float], bool]] = {
-    "ac_max_current_A": lambda value: 0 <= value <= HIGHEST,
-    "ac_min_current_A": lambda value: 0 <= value <= HIGHEST,
-    "total_power_W": lambda value: 0 <= value <= HIGHEST,
-    "ac_max_phase_count": lambda value: 1 <= value <= HIGHEST and value == int(value),
-    "ac_min_phase_count": lambda value: 0 <= value <= HIGHEST and value == int(value),
-}
 _FACTS: dict[str, tuple[object, ...]] = {
     "ac_number_of_active_phases": (0, 1, 2, 3),
     "ac_supports_changing_phases_during_charging": (False, True),

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 
-from energy_management.constraints import Family, Network
-from energy_management.coverage import Floats, Ints
+from energy_management.constraints import Kind, Network
+from energy_management.coverage import Bools, Floats, Ints
 from energy_management.demand import Demand
 from energy_management.load import MeterBudgets
-from energy_management.schedules import Limits, Texts
+from energy_management.schedules import CURRENT_A, EFFICIENCY, POWER_W, Limits, Schedules
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.site import ROTATIONS, Site
 from energy_management.tree import Tree
 
 PHASES = ("L1", "L2", "L3")
+ALL_PHASES = ("",)
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Limiter:
 
     Attributes
     ----------
-    tree, limits, demand, site
+    tree, schedules, limits, demand, site
         As read from the request and the site file.
     setpoints : Setpoints or None
         For the slots of the timeline.
@@ -36,6 +39,7 @@ class Limiter:
     """
 
     tree: Tree
+    schedules: Schedules
     limits: Limits
     demand: Demand
     site: Site
@@ -43,97 +47,117 @@ class Limiter:
     meters: MeterBudgets | None
     nominal_voltage_V: float
 
-    def network(self, phases: Ints) -> Network:
+    def network(self, phases: Floats) -> Network:
         """The constraints when each EVSE charges on so many phases, an array over (EVSE, slot)."""
-        return Network(self.tree, list(self._families(phases)))
+        kinds = [
+            kind for kind in self._kinds(phases) if any(np.isfinite(each).any() for each in kind.capacities)
+        ]
+        return Network(self.tree, kinds)
 
-    def _families(self, phases: Ints) -> Iterator[Family]:
-        limits, takes_part = self.limits, self.demand.takes_part
-        loaded = np.where(takes_part, phases_loaded(self.tree, self.site, phases), False).astype(np.float64)
-        scale = self._watt_scale()
-        watts = takes_part * phases * self.nominal_voltage_V / scale[self.tree.evses]
-        for name, load in zip(PHASES, loaded, strict=True):
-            yield Family("A", name, load, limits.current_A, limits.current_source)
-        yield Family("W", "power", watts, limits.power_W / scale, limits.power_source)
+    def _kinds(self, phases: Floats) -> Iterator[Kind]:
+        takes_part = self.demand.takes_part.astype(np.float64)
+        labels, loads = ALL_PHASES, [takes_part]
+        if self._rotations:
+            labels, loads = PHASES, list(takes_part * self.loaded(phases))
+        scale = self._watt_scale
+        watts = takes_part * phases * (self.nominal_voltage_V / scale[self.tree.evses])
+        current_A, power_W = self.limits.values[CURRENT_A], self.limits.values[POWER_W]
+        yield Kind("A", labels, loads, [current_A] * len(labels), self.sources_of(CURRENT_A))
+        yield Kind("W", ("power",), [watts], [power_W / scale], self.sources_of(POWER_W))
         if self.meters is not None:
-            yield from self._meter_families(self.meters, loaded)
+            yield self._meter_kind(self.meters, labels, loads)
         if any(found.max_unbalance_A is not None for found in self.site.nodes.values()):
-            yield from self._unbalance_families(phases, loaded)
+            yield self._unbalance_kind(phases, takes_part * self.loaded(phases))
         if self.setpoints is not None:
-            yield from self._setpoint_families(self.setpoints, loaded, watts, scale)
+            yield from self._setpoint_kinds(self.setpoints, labels, loads, watts)
 
+    def loaded(self, phases: Floats) -> Bools:
+        """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""
+        loaded = np.tile(phases > 0, (3, 1, 1))
+        for evse, rotation in self._rotations.items():
+            for conductor, phase in enumerate(rotation):
+                loaded[phase, evse] = phases[evse] > conductor
+        return loaded
+
+    @cached_property
+    def _rotations(self) -> dict[int, tuple[int, ...]]:
+        """Grid phases of the conductors of the EVSEs where they are known."""
+        if not self.site.evses:
+            return {}
+        found = ((evse, self.site.evses.get(uuid)) for evse, uuid in enumerate(self.tree.evse_uuids))
+        return {
+            evse: ROTATIONS[attributes.phase_rotation]
+            for evse, attributes in found
+            if attributes is not None and attributes.phase_rotation is not None
+        }
+
+    @cached_property
     def _watt_scale(self) -> Floats:
         """Power at the root side of a node for 1 W at the root of the tree, shape (nodes, slots)."""
-        efficiency, parents = self.limits.efficiency, self.tree.parents
+        efficiency, parents = self.limits.values[EFFICIENCY], self.tree.parents
         scale = np.ones_like(efficiency)
-        if not (efficiency[parents[1:]] == 1).all():
+        if (efficiency[parents[1:]] != 1).any():
             for position in range(1, len(parents)):
                 scale[position] = scale[parents[position]] * efficiency[parents[position]]
         return scale
 
-    def _meter_families(self, meters: MeterBudgets, loaded: Floats) -> Iterator[Family]:
-        """Other loads leave less to import; what is exported is not netted against them."""
-        source = self._named("meter")
-        for name, load, taken_A, at_most_A in zip(
-            PHASES, loaded, meters.taken_A, meters.at_most_A, strict=True
-        ):
-            left_A = np.maximum(self.limits.current_A - taken_A[:, None], 0.0)
-            capacity = np.where(meters.metered[:, None], np.minimum(left_A, at_most_A[:, None]), np.inf)
-            capacity[:, self.demand.exporting.shape[1] :] = np.inf
-            yield Family("A", name, load, capacity, source)
+    def sources_of(self, field: int) -> Callable[[Ints, Ints], Sequence[str]]:
+        """Look up who set a limit of some nodes in some slots."""
+        return lambda nodes, slots: self.schedules.sources(field, self.limits.entry[nodes, slots])
 
-    def _unbalance_families(self, phases: Ints, loaded: Floats) -> Iterator[Family]:
+    def _named(self, what: str) -> Callable[[Ints, Ints], Sequence[str]]:
+        return lambda nodes, _: [f"{self.tree.uuids[node]}/{what}" for node in nodes.tolist()]
+
+    def _meter_kind(self, meters: MeterBudgets, labels: tuple[str, ...], loads: list[Floats]) -> Kind:
+        """Other loads leave less to import; what is exported is not netted against them."""
+        left_A = np.maximum(self.limits.values[CURRENT_A] - meters.taken_A[:, :, None], 0.0)
+        left_A = np.minimum(left_A, meters.at_most_A[:, :, None])
+        left_A[:, ~meters.metered] = np.inf
+        left_A[..., self.demand.slots :] = np.inf
+        capacities = list(left_A) if labels == PHASES else [left_A.min(axis=0)]
+        return Kind("A", labels, loads, capacities, self._named("meter"))
+
+    def _unbalance_kind(self, phases: Floats, loaded: Floats) -> Kind:
         """An EVSE of unknown rotation may be on the higher of any two phases, and never relieves the lower."""
         limited = [self.site.nodes.get(uuid) for uuid in self.tree.uuids]
-        most = [
-            np.inf if found is None or found.max_unbalance_A is None else found.max_unbalance_A
-            for found in limited
-        ]
-        source = self._named("max_unbalance_A")
-        capacity = np.broadcast_to(np.array(most)[:, None], source.shape)
+        most = [found.max_unbalance_A if found else None for found in limited]
+        capacity = (
+            np.array([[np.inf if limit is None else limit] for limit in most])
+            + 0 * self.limits.values[CURRENT_A]
+        )
         uncertain = (loaded.sum(axis=0) > phases) & (phases < 3)
-        for high in range(3):
-            for low in {0, 1, 2} - {high}:
-                difference = np.where(uncertain, loaded[high], loaded[high] - loaded[low])
-                yield Family("A", f"{PHASES[high]} over {PHASES[low]}", difference, capacity, source)
+        pairs = list(permutations(range(3), 2))
+        return Kind(
+            "A",
+            tuple(f"{PHASES[high]} over {PHASES[low]}" for high, low in pairs),
+            [np.where(uncertain, loaded[high], loaded[high] - loaded[low]) for high, low in pairs],
+            [capacity] * len(pairs),
+            self._named("max_unbalance_A"),
+        )
 
-    def _setpoint_families(
-        self, setpoints: Setpoints, loaded: Floats, watts: Floats, scale: Floats
-    ) -> Iterator[Family]:
+    def _setpoint_kinds(
+        self, setpoints: Setpoints, labels: tuple[str, ...], loads: list[Floats], watts: Floats
+    ) -> Iterator[Kind]:
         """A setpoint concerns the EVSEs below it that obey none of a better priority."""
-        imports = self.demand.exporting.shape[1]
-        both = imports < self.demand.takes_part.shape[1]
-        governing = setpoints.governing(self.tree)
+        slots = self.demand.slots
+        directions = self.demand.takes_part.shape[1] // slots
+
+        def sources(nodes: Ints, columns: Ints) -> Sequence[str]:
+            return setpoints.source[nodes, columns % slots].tolist()  # type: ignore[no-any-return]
+
         for priority in np.unique(setpoints.priority[setpoints.priority < NO_PRIORITY]).tolist():
-            obeys = np.tile(governing == priority, 2 if both else 1)
+            obeys = np.tile(setpoints.governing(self.tree) == priority, directions)
             current_A, power_W = (
-                np.where((setpoints.priority == priority) & ~np.isnan(values), values, np.inf)
-                for values in (setpoints.current_A, setpoints.power_W)
-            )
-            if both:
-                current_A, power_W = (
-                    np.concatenate([values, np.where(np.isinf(values), np.inf, -values)], axis=1)
-                    for values in (current_A, power_W)
+                np.concatenate([_up_to(values), _up_to(-values)][:directions], axis=1)
+                for values in (
+                    np.where(setpoints.priority == priority, values, np.nan)
+                    for values in (setpoints.current_A, setpoints.power_W)
                 )
-            source = np.tile(setpoints.source, 2 if both else 1)
-            for name, load in zip(PHASES, loaded, strict=True):
-                yield Family("A", name, load * obeys, np.maximum(current_A, 0), source)
-            yield Family("W", "power", watts * obeys, np.maximum(power_W, 0) / scale, source)
-
-    def _named(self, what: str) -> Texts:
-        names = np.array([f"{uuid}/{what}" for uuid in self.tree.uuids], dtype=np.object_)
-        return np.broadcast_to(names[:, None], self.limits.current_A.shape)
+            )
+            yield Kind("A", labels, [load * obeys for load in loads], [current_A] * len(labels), sources)
+            yield Kind("W", ("power",), [watts * obeys], [power_W / self._watt_scale], sources)
 
 
-def phases_loaded(tree: Tree, site: Site, phases: Ints) -> Floats:
-    """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""
-    loaded = np.broadcast_to(phases > 0, (3, *phases.shape))
-    if not site.evses:
-        return loaded
-    loaded = loaded.copy()
-    for position, uuid in enumerate(tree.evse_uuids):
-        found = site.evses.get(uuid)
-        if found is not None and found.phase_rotation is not None:
-            for conductor, phase in enumerate(ROTATIONS[found.phase_rotation]):
-                loaded[phase, position] = phases[position] > conductor
-    return loaded
+def _up_to(setpoint: Floats) -> Floats:
+    """A setpoint as a limit in its direction; NaN is no setpoint."""
+    return np.where(np.isnan(setpoint), np.inf, np.maximum(setpoint, 0.0))

@@ -10,16 +10,16 @@ import numpy as np
 
 from energy_management.allocation import Allocation, allocate, share
 from energy_management.config import ManagerConfig
-from energy_management.coverage import Floats, Ints
-from energy_management.demand import IDLE, Demand, export_asked, read_demand
-from energy_management.limits import Limiter, phases_loaded
+from energy_management.coverage import Floats
+from energy_management.demand import IDLE, export_asked, read_demand
+from energy_management.limits import Limiter
 from energy_management.load import read_meters
 from energy_management.measurement import Reading
 from energy_management.phases import Choice, Switching, choices, choose, power_on_most_phases
-from energy_management.reasons import binding_sources, joined
 from energy_management.request import Request, read_request
 from energy_management.result import enforced_limits, grants
 from energy_management.rotation import order_of_admission, take_turns
+from energy_management.schedules import ACTIVE_PHASES
 from energy_management.setpoints import place_setpoints
 from energy_management.site import Site
 from energy_management.state import EvseState, ManagerState
@@ -81,14 +81,7 @@ class EnergyManager:
     ) -> Limiter:
         """All limits of the request in the slots of a timeline, and what its EVSEs ask for."""
         tree = read.tree
-        is_evse = np.zeros(len(tree.nodes), dtype=np.bool_)
-        is_evse[tree.evses] = True
-        scheduled = [bool(a or b) for a, b in zip(read.imports.stamps, read.exports.stamps, strict=True)]
-        passes = ~is_evse & ~np.array(scheduled)
-        imports, exports = (each.in_force(timeline, passes) for each in (read.imports, read.exports))
-        for limits in (imports, exports):
-            unnamed = np.isinf(limits.current_A) & np.isinf(limits.power_W) & is_evse[:, None]
-            limits.current_A[unnamed] = 0.0
+        imports, exports = read.schedules.in_force(timeline, read.stamps.ladders, tree.is_evse)
         frequencies_Hz = {
             uuid: reading.frequency_Hz
             for uuid, reading in readings.items()
@@ -102,6 +95,7 @@ class EnergyManager:
         granted_A = np.array([self._remembered(uuid).granted_A for uuid in tree.evse_uuids]).T
         return Limiter(
             tree,
+            read.schedules,
             limits,
             read_demand(tree, limits, exporting, self.site),
             self.site,
@@ -123,13 +117,13 @@ class EnergyManager:
 
     def _choose_phases(
         self, limiter: Limiter, choice: Choice, states: list[EvseState], active: int, monotonic_s: float
-    ) -> tuple[Ints, Ints]:
+    ) -> tuple[Floats, Floats]:
         """On how many phases each EVSE is to charge, and on how many it would rather than wait."""
         config, demand = self.config, limiter.demand
         switching = Switching(config, monotonic_s)
-        reported = limiter.limits.active_phases[limiter.tree.evses, active].tolist()
+        reported = limiter.limits.values[ACTIVE_PHASES, limiter.tree.evses, active].tolist()
         for state, urgency, phases in zip(states, demand.urgency.tolist(), reported, strict=True):
-            switching.observe(state, urgency, phases)
+            switching.observe(state, urgency, int(phases))
         if not choice.exists:
             return choice.present, choice.present
         network = limiter.network(choice.high)
@@ -159,7 +153,7 @@ class EnergyManager:
     ) -> None:
         """Keep what the next run needs to know of this one."""
         demand = limiter.demand
-        column = np.where(demand.exporting[:, active], active + demand.exporting.shape[1], active)
+        column = np.where(demand.exporting[:, active], active + demand.slots, active)
         at = (np.arange(len(states)), np.minimum(column, demand.takes_part.shape[1] - 1))
         needs = (demand.minimum_A[at] > 0) & (demand.urgency != IDLE)
         asks = needs & (demand.minimum_A[at] <= allocation.network.ceiling_A[at])

@@ -8,7 +8,7 @@ import numpy as np
 
 from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Floats
 from energy_management.demand import IDLE, Demand
 from energy_management.state import EvseState
 
@@ -21,13 +21,13 @@ class Choice:
 
     Attributes
     ----------
-    present, low, high : ndarray of int
+    present, low, high : ndarray of float
         As it is, on the fewest and on the most phases. Where an EVSE may not change, all three are the same.
     """
 
-    present: Ints
-    low: Ints
-    high: Ints
+    present: Floats
+    low: Floats
+    high: Floats
 
     @property
     def exists(self) -> bool:
@@ -39,7 +39,7 @@ def choices(demand: Demand, mode: str) -> Choice:
     """What the hardware, the limits on phases and the mode leave to choose."""
     present = demand.present_phases
     free = demand.can_switch & (demand.urgency != IDLE)[:, None] & (mode != NEVER)
-    free[:, demand.exporting.shape[1] :] = False
+    free[:, demand.slots :] = False
     low = np.where(free & (demand.fewest_phases < present), demand.fewest_phases, present)
     high = np.where(free & (mode == BOTH), np.maximum(demand.most_phases, present), present)
     return Choice(present, low, high)
@@ -55,7 +55,9 @@ def power_on_most_phases(network: Network, choice: Choice, share_A: Floats, volt
     share_A : ndarray, shape (evses, slots)
         The fair shares then, without regard to minimum currents.
     """
-    watts = np.array([family.unit == "W" for family in network.families])
+    watts = network.families("W")
+    if not watts.any():
+        return np.full_like(share_A, np.inf)
     coefficient = network.coefficient[watts]
     free = np.maximum(network.capacity[watts] - network.load(share_A)[watts], 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -65,7 +67,7 @@ def power_on_most_phases(network: Network, choice: Choice, share_A: Floats, volt
     return offered_A * choice.high * voltage_V
 
 
-def choose(choice: Choice, demand: Demand, power_W: Floats, config: ManagerConfig) -> Ints:
+def choose(choice: Choice, demand: Demand, power_W: Floats, config: ManagerConfig) -> Floats:
     """The best number of phases for a power, without regard to what was before this run.
 
     Fewer where power is short of the minimum on most phases, more where it exceeds that by the hysteresis,

@@ -19,7 +19,7 @@ class Request:
     Attributes
     ----------
     tree : Tree
-    imports, exports : Schedules
+    schedules : Schedules
     setpoints : list
         As `setpoints.read_setpoints` gives them.
     stamps : Stamps
@@ -29,9 +29,8 @@ class Request:
     """
 
     tree: Tree
-    imports: Schedules
-    exports: Schedules
-    setpoints: list[tuple[int, list[Node], tuple[int, ...]]]
+    schedules: Schedules
+    setpoints: list[tuple[int, list[Node], list[int]]]
     stamps: Stamps
     rejected: list[tuple[str, str]]
 
@@ -53,8 +52,7 @@ def _read(request: Node, rejected: list[tuple[str, str]]) -> Request:
     stamps = Stamps()
     return Request(
         tree,
-        read_schedules(tree.nodes, "import", stamps),
-        read_schedules(tree.nodes, "export", stamps),
+        read_schedules(tree.nodes, stamps),
         read_setpoints(tree, stamps),
         stamps,
         rejected,

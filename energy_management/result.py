@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from energy_management.allocation import Allocation
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats, Ints, Texts
 from energy_management.limits import Limiter
 from energy_management.reasons import binding_sources, joined
-from energy_management.schedules import Texts
+from energy_management.schedules import MAX_PHASES
 
 KEPT, SWITCHED = "active phases", "phase switching"
 """Sources of a number of phases that no limit asks for."""
@@ -47,28 +47,26 @@ class Grants:
 
 def grants(limiter: Limiter, allocation: Allocation) -> Grants:
     """What an allocation gives to each EVSE, in the direction that it is asked for."""
-    tree, demand, limits = limiter.tree, limiter.demand, limiter.limits
-    nodes, network = tree.coverage, allocation.network
-    step_A = np.where(allocation.current_A > 0, 0.0, demand.minimum_A)
-    limited = np.zeros_like(allocation.served)
-    for family in network.families:
-        if family.unit == "W":
-            limited |= nodes.above(np.logical_or, np.isfinite(family.capacity)) & (family.coefficient > 0)
-    slots = demand.exporting.shape[1]
+    demand, network, nodes = limiter.demand, allocation.network, limiter.tree.coverage
+    slots = demand.slots
 
     def asked_for(values: NDArray[Any]) -> NDArray[Any]:
         if values.shape[1] == slots:
             return values
         return np.where(demand.exporting, values[:, slots:], values[:, :slots])
 
-    current_A = np.where(demand.exporting, -1.0, 1.0) * asked_for(allocation.current_A)
+    step_A = np.where(allocation.current_A > 0, 0.0, demand.minimum_A)
+    limits_power = np.isfinite(network.node_capacity[network.families("W")]).any(axis=0)
+    current_A = asked_for(allocation.current_A)
+    if demand.exporting.any():
+        current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
     phases = asked_for(allocation.phases)
     return Grants(
-        current_A + 0.0,  # no negative zeros
-        phases,
-        current_A * phases * limiter.nominal_voltage_V + 0.0,
-        asked_for(limited),
-        asked_for(binding_sources(network.families, nodes, allocation.current_A, step_A)),
+        current_A,
+        phases.astype(np.int64),
+        current_A * phases * limiter.nominal_voltage_V,
+        asked_for(nodes.above(np.logical_or, limits_power)),
+        asked_for(binding_sources(network, nodes, allocation.current_A, step_A)),
         asked_for(_phases_sources(limiter, allocation)),
     )
 
@@ -77,9 +75,9 @@ def _phases_sources(limiter: Limiter, allocation: Allocation) -> Texts:
     """Who limits the number of phases; where it is below that limit, why."""
     demand, limits, nodes = limiter.demand, limiter.limits, limiter.tree.coverage
     most = demand.most_phases
-    names = joined(
-        [((limits.max_phases[nodes.pair_node] == most[nodes.pair_evse]), limits.max_phases_source)], nodes
-    )
+    marks = limits.values[MAX_PHASES].take(nodes.pair_node, axis=0) == most.take(nodes.pair_evse, axis=0)
+
+    names = joined(marks[None], nodes, [limiter.sources_of(MAX_PHASES)])
     below = np.where(allocation.phases == demand.present_phases, KEPT, SWITCHED)
     return np.where((allocation.phases == most) & (names != ""), names, below)
 
@@ -87,28 +85,33 @@ def _phases_sources(limiter: Limiter, allocation: Allocation) -> Texts:
 def enforced_limits(
     uuids: Sequence[str], grants: Grants, stamps: Sequence[str], active: int, valid_for_s: int
 ) -> list[dict[str, Any]]:
-    """One `EnforcedLimits` per EVSE, in the order of the uuids."""
-    rows = zip(
-        uuids,
-        grants.current_A.tolist(),
-        grants.phases.tolist(),
-        grants.power_W.tolist(),
-        grants.power_is_limited.tolist(),
-        grants.source.tolist(),
-        grants.phases_source.tolist(),
-        strict=True,
+    """One `EnforcedLimits` per EVSE, in the order of the uuids.
+
+    They are to be read, not changed: slots with the same limits share them.
+    """
+    columns = (
+        grants.current_A,
+        grants.phases,
+        grants.power_W,
+        grants.power_is_limited,
+        grants.source,
+        grants.phases_source,
     )
+    changes = np.ones(grants.current_A.shape, dtype=np.bool_)
+    changes[:, 1:] = np.logical_or.reduce([column[:, 1:] != column[:, :-1] for column in columns])
+    different = list(map(_limits, *(column[changes].tolist() for column in columns)))
+    which = changes.cumsum().reshape(changes.shape) - 1
     return [
         {
             "uuid": uuid,
             "valid_for": valid_for_s,
-            "limits_root_side": _limits(*(values[active] for values in columns)),
+            "limits_root_side": different[slots[active]],
             "schedule": [
-                {"timestamp": stamp, "limits_to_root": _limits(*values)}
-                for stamp, *values in zip(stamps, *columns, strict=True)
+                {"timestamp": stamp, "limits_to_root": different[slot]}
+                for stamp, slot in zip(stamps, slots, strict=True)
             ],
         }
-        for uuid, *columns in rows
+        for uuid, slots in zip(uuids, which.tolist(), strict=True)
     ]
 
 

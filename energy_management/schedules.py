@@ -1,241 +1,256 @@
-"""Reads the import or export schedules of all nodes into arrays over (node, slot)."""
+"""Reads the import and export schedules of all nodes into arrays over (node, slot)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from energy_management.coverage import Bools, Floats, Ints
 from energy_management.timeline import Timeline, parse_timestamp
 from energy_management.tree import MalformedRequestError, Node
 
-Texts = NDArray[np.object_]
-
 HIGHEST = 1e9
 """No current [A] or power [W] above this is believed."""
 
-_NO_LIMIT = 1e300
-_EMPTY: Node = {"timestamp": "", "limits_to_root": {}, "limits_to_leaves": {}}
+_ABSENT = 1e300
+"""Stands for a limit that is absent until it becomes infinite."""
+
+
+class _Field(NamedTuple):
+    """A limit of EVerest's `LimitsReq`: its name, its value where it is absent, and the range of its values."""
+
+    name: str
+    absent: float
+    lowest: float
+    highest: float
+
+
+CURRENT_A, POWER_W, MAX_PHASES, MIN_CURRENT_A, MIN_PHASES, ACTIVE_PHASES, CAN_SWITCH, EFFICIENCY = range(8)
+"""Rows of `Limits.values`."""
+
+_FIELDS = (
+    _Field("ac_max_current_A", _ABSENT, 0, HIGHEST),
+    _Field("total_power_W", _ABSENT, 0, HIGHEST),
+    _Field("ac_max_phase_count", _ABSENT, 1, HIGHEST),
+    _Field("ac_min_current_A", 0, 0, HIGHEST),
+    _Field("ac_min_phase_count", 1, 0, HIGHEST),
+)
+LIMIT_NAMES = tuple(field.name for field in _FIELDS)
+_UPPER = slice(CURRENT_A, MAX_PHASES + 1)
+_LOWER = slice(MIN_CURRENT_A, MIN_PHASES + 1)
+_LOWEST = np.array([[field.lowest] for field in _FIELDS])
+_HIGHEST = np.array([[field.highest] for field in _FIELDS])
+_DEFAULTS = [(field.name, field.absent) for field in _FIELDS]
+
+_TIMESTAMP = itemgetter("timestamp")
+_ROOT, _LEAVES = itemgetter("limits_to_root"), itemgetter("limits_to_leaves")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What nodes allow in one direction, or what EVSEs ask for. All arrays have one shape.
-
-    Both sides of a node are merged, converted to its root side. Where there is no limit it is infinite.
+    """What nodes allow, or what EVSEs ask for, in one direction; both sides merged and converted to the root side.
 
     Attributes
     ----------
-    current_A, current_source
-        Greatest current per phase.
-    power_W, power_source
-        Greatest power.
-    efficiency
-        Power on the leaves side for 1 W on the root side.
-    min_current_A
-        Least current with which an EVSE works; 0 where there is none.
-    max_phases, max_phases_source, min_phases
-        Allowed numbers of phases. `max_phases` is 4 where it is not limited.
-    active_phases, can_switch
-        Phases that an EVSE offers at present, and whether it may change that while charging.
+    values : ndarray, shape (8, nodes, slots)
+        Greatest current per phase and power, and greatest number of phases, infinite where there is no such
+        limit; least current and number of phases; for EVSEs, phases offered at present and whether these may
+        change while charging; power on the leaves side for 1 W on the root side.
+    entry : ndarray of int, shape (nodes, slots)
+        The entry of `Schedules` that is in force.
     """
 
-    current_A: Floats
-    current_source: Texts
-    power_W: Floats
-    power_source: Texts
-    efficiency: Floats
-    min_current_A: Floats
-    max_phases: Ints
-    max_phases_source: Texts
-    min_phases: Ints
-    active_phases: Ints
-    can_switch: Bools
-
-    def at(self, index: Ints) -> Limits:
-        """Those at the positions of an index of any shape."""
-        return Limits(*(getattr(self, field.name)[index] for field in fields(self)))
+    values: Floats
+    entry: Ints
 
     def beside(self, others: Limits) -> Limits:
         """These slots and after them those of others."""
         return Limits(
-            *(
-                np.concatenate([getattr(self, field.name), getattr(others, field.name)], axis=1)
-                for field in fields(self)
-            )
+            np.concatenate([self.values, others.values], axis=2),
+            np.concatenate([self.entry, others.entry], axis=1),
         )
 
 
 class Stamps:
-    """Timestamps of a request as milliseconds; each text is parsed once."""
+    """The timestamps of schedules; schedules with the same ones share them."""
 
     def __init__(self) -> None:
+        self.ladders: list[list[int]] = []
+        self._numbers: dict[tuple[str, ...], int] = {}
         self._parsed: dict[str, int] = {}
 
-    def read(self, schedule: Sequence[Node]) -> tuple[int, ...]:
-        """The timestamps of a schedule."""
-        parsed = self._parsed
-        stamps = []
-        for entry in schedule:
-            text = entry["timestamp"]
-            found = parsed.get(text)
-            if found is None:
-                found = parsed[text] = parse_timestamp(text)
-            stamps.append(found)
-        return tuple(stamps)
+    def read(self, schedule: Sequence[Node]) -> int:
+        """The number of the ladder of timestamps that a schedule has."""
+        texts = tuple(map(_TIMESTAMP, schedule))
+        number = self._numbers.get(texts)
+        if number is None:
+            number = self._numbers[texts] = len(self.ladders)
+            self.ladders.append([self._parse(text) for text in texts])
+        return number
+
+    def _parse(self, text: str) -> int:
+        found = self._parsed.get(text)
+        if found is None:
+            found = self._parsed[text] = parse_timestamp(text)
+        return found
 
     def all(self) -> list[int]:
-        """All that were read."""
+        """Every timestamp once, in milliseconds."""
         return list(self._parsed.values())
 
 
 @dataclass(frozen=True)
 class Schedules:
-    """The schedules of one direction, entry by entry.
+    """The schedules of all nodes, entry by entry: those of import, those of export, and two for nodes without.
 
     Attributes
     ----------
-    limits : Limits
-        One per entry of all nodes, and after them one that allows everything and one that allows nothing.
-    stamps : list of tuple of int
-        Timestamps of the entries of each node.
+    values : ndarray, shape (8, entries)
+        As in `Limits`. The last but one entry allows everything, the last one nothing.
+    sides : tuple of lists of dict
+        The limits of the entries as they were read, to the root and to the leaves.
+    from_leaves : ndarray of bool, shape (3, entries)
+        Where greatest current, power and number of phases are those of the leaves side.
+    ladders : ndarray of int, shape (nodes of import and of export,)
+        Which timestamps each schedule has.
+    sizes : ndarray of int
+        How many entries each schedule has.
     """
 
-    limits: Limits
-    stamps: list[tuple[int, ...]]
+    values: Floats
+    sides: tuple[list[Node], list[Node]]
+    from_leaves: Bools
+    ladders: Ints
+    sizes: Ints
 
-    def in_force(self, timeline: Timeline, passes: Bools) -> Limits:
-        """The limits of each node in each slot, shape (nodes, slots).
+    def in_force(
+        self, timeline: Timeline, ladders: Sequence[Sequence[int]], is_evse: Bools
+    ) -> tuple[Limits, Limits]:
+        """The limits of all nodes in all slots, for import and for export.
 
-        `passes` tells for each node whether it allows everything when it has no schedule, or nothing.
+        A node without any schedule lets everything pass. An EVSE without one asks for nothing, and so does a
+        node in the direction for which it has none.
         """
-        entries = len(self.limits.current_A) - 2
-        index = np.empty((len(self.stamps), len(timeline)), dtype=np.int64)
-        known: dict[tuple[int, ...], Ints] = {}
-        offset = 0
-        for position, stamps in enumerate(self.stamps):
-            if not stamps:
-                index[position] = entries if passes[position] else entries + 1
-                continue
-            found = known.get(stamps)
-            if found is None:
-                found = known[stamps] = timeline.entries_in_force(stamps)
-            np.add(found, offset, out=index[position])
-            offset += len(stamps)
-        return self.limits.at(index)
+        allows_all, allows_nothing = self.values.shape[1] - 2, self.values.shape[1] - 1
+        chosen = np.array(
+            [timeline.entries_in_force(ladder) if ladder else timeline.no_entry for ladder in ladders]
+        )
+        begins = self.sizes.cumsum() - self.sizes
+        entry = chosen[self.ladders] + begins[:, None]
+        empty = self.sizes == 0
+        if empty.any():
+            by_direction = empty.reshape(2, -1)
+            passes = by_direction.all(axis=0) & ~is_evse
+            entry[empty] = np.where(passes, allows_all, allows_nothing)[
+                np.flatnonzero(empty) % len(is_evse), None
+            ]
+        values = self.values.take(entry, axis=1)
+        nodes = len(is_evse)
+        return Limits(values[:, :nodes], entry[:nodes]), Limits(values[:, nodes:], entry[nodes:])
+
+    def sources(self, field: int, entries: Ints) -> list[str]:
+        """Who set a limit in some entries; empty where there is no such limit."""
+        name = _FIELDS[field].name
+        root, leaves = self.sides
+        lower_at_leaves = self.from_leaves[field, entries].tolist()
+        sides = [leaves if lower else root for lower in lower_at_leaves]
+        limits = [side[entry] for side, entry in zip(sides, entries.tolist(), strict=True)]
+        sources = [found[name].get("source", "") if name in found else "" for found in limits]
+        if {*map(type, sources)} <= {str}:
+            return sources
+        return [source if isinstance(source, str) else "" for source in sources]
 
 
-def read_schedules(nodes: Sequence[Node], direction: str, stamps: Stamps) -> Schedules:
-    """Read `schedule_import` or `schedule_export` of all nodes; `direction` is "import" or "export".
+def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
+    """Read `schedule_import` and `schedule_export` of all nodes.
 
     Raises
     ------
     MalformedRequestError, KeyError, TypeError, ValueError, AttributeError, OverflowError
         When anything in them is not what EVerest's types promise.
     """
-    name = f"schedule_{direction}"
-    schedules = [node.get(name, []) for node in nodes]
+    schedules = [node.get("schedule_import", []) for node in nodes]
+    schedules += [node.get("schedule_export", []) for node in nodes]
     if not {*map(type, schedules)} <= {list}:
         raise MalformedRequestError
-    entries = [entry for schedule in schedules for entry in schedule]
-    entries += [_EMPTY, _EMPTY]
-    limits = _merge_sides(
-        [entry["limits_to_root"] for entry in entries],
-        [entry["limits_to_leaves"] for entry in entries],
-        _numbers([entry.get("conversion_efficiency", 1.0) for entry in entries]),
-        direction,
+    entries = list(chain.from_iterable(schedules))
+    sizes = list(map(len, schedules))
+    root = [*map(_ROOT, entries), {}, {}]
+    leaves = [*map(_LEAVES, entries), {}, {}]
+    values = np.concatenate([_read_limits(root), _read_facts(root), _read_efficiency(entries)])
+    exports = slice(sum(sizes[: len(nodes)]), len(entries))
+    values[EFFICIENCY, exports] = 1 / values[EFFICIENCY, exports]
+    from_leaves = _merge_leaves(values, leaves)
+    of_evses = np.repeat(np.array([node["node_type"] == "Evse" for node in nodes] * 2, dtype=np.bool_), sizes)
+    names_none = np.isinf(values[CURRENT_A, :-2]) & np.isinf(values[POWER_W, :-2])
+    values[CURRENT_A, :-2][names_none & of_evses] = 0.0
+    values[CURRENT_A, -1] = 0.0
+    return Schedules(
+        values, (root, leaves), from_leaves, np.array(list(map(stamps.read, schedules))), np.array(sizes)
     )
-    limits.current_A[-1] = 0.0
-    return Schedules(limits, [stamps.read(schedule) for schedule in schedules])
 
 
-def _merge_sides(root: list[Node], leaves: list[Node], efficiency: Floats, direction: str) -> Limits:
-    if not ((efficiency > 0) & (efficiency <= 1)).all():
+def _merge_leaves(values: Floats, leaves: list[Node]) -> Bools:
+    """Merge the limits of the leaves side into those of the root side; where they are lower is returned."""
+    from_leaves = np.zeros((3, values.shape[1]), dtype=np.bool_)
+    present = [position for position, limits in enumerate(leaves) if limits]
+    if present:
+        others = _read_limits([leaves[position] for position in present])
+        others[POWER_W] /= values[EFFICIENCY, present]
+        from_leaves[:, present] = others[_UPPER] < values[_UPPER, present]
+        values[_UPPER, present] = np.minimum(values[_UPPER, present], others[_UPPER])
+        values[_LOWER, present] = np.maximum(values[_LOWER, present], others[_LOWER])
+    return from_leaves
+
+
+def _read_limits(limits: list[Node]) -> Floats:
+    """The values of all fields, shape (fields, entries)."""
+    found = [each[name]["value"] if name in each else absent for each in limits for name, absent in _DEFAULTS]
+    if not {*map(type, found)} <= {int, float}:
         raise MalformedRequestError
-    merged = _read_side(root, efficiency if direction == "import" else 1 / efficiency)
-    present = np.flatnonzero(np.array([bool(limits) for limits in leaves]))
-    if len(present):
-        other = _read_side([leaves[k] for k in present.tolist()], merged.efficiency[present])
-        _take_lower(merged.current_A, merged.current_source, other.current_A, other.current_source, present)
-        power_W = other.power_W / other.efficiency
-        _take_lower(merged.power_W, merged.power_source, power_W, other.power_source, present)
-        _take_lower(
-            merged.max_phases, merged.max_phases_source, other.max_phases, other.max_phases_source, present
-        )
-        merged.min_current_A[present] = np.maximum(merged.min_current_A[present], other.min_current_A)
-        merged.min_phases[present] = np.maximum(merged.min_phases[present], other.min_phases)
-    return merged
+    values = np.array(found, dtype=np.float64).reshape(-1, len(_DEFAULTS)).T
+    absent = values == _ABSENT
+    whole = values[MAX_PHASES::2]  # both numbers of phases
+    if (
+        not (((values >= _LOWEST) & (values <= _HIGHEST)) | absent).all()
+        or not (whole == np.floor(whole)).all()
+    ):
+        raise MalformedRequestError
+    values[absent] = np.inf
+    return values
 
 
-def _take_lower(
-    values: NDArray[Any], sources: Texts, others: NDArray[Any], other_sources: Texts, at: Ints
-) -> None:
-    lower = others < values[at]
-    values[at[lower]] = others[lower]
-    sources[at[lower]] = other_sources[lower]
-
-
-def _read_side(limits: list[Node], efficiency: Floats) -> Limits:
-    current_A, current_source = _limits(limits, "ac_max_current_A")
-    power_W, power_source = _limits(limits, "total_power_W")
-    max_phases, max_phases_source = _phases(limits, "ac_max_phase_count", 4, least=1)
-    min_phases, _ = _phases(limits, "ac_min_phase_count", 1, least=0)
-    min_current_A, _ = _limits(limits, "ac_min_current_A")
-    active = [found.get("ac_number_of_active_phases", 0) for found in limits]
+def _read_facts(limits: list[Node]) -> Floats:
+    """Phases at present and whether they may change; an EVSE that does not tell counts as being on three."""
+    active = [found.get("ac_number_of_active_phases", 3) or 3 for found in limits]
     can_switch = [found.get("ac_supports_changing_phases_during_charging", False) for found in limits]
     if (
-        not {*active} <= {0, 1, 2, 3}
+        not {*active} <= {1, 2, 3}
         or not {*map(type, active)} <= {int}
         or not {*map(type, can_switch)} <= {bool}
     ):
         raise MalformedRequestError
-    active_phases = np.array(active, dtype=np.int64)
-    return Limits(
-        current_A=current_A,
-        current_source=current_source,
-        power_W=power_W,
-        power_source=power_source,
-        efficiency=efficiency,
-        min_current_A=np.where(np.isinf(min_current_A), 0.0, min_current_A),
-        max_phases=max_phases,
-        max_phases_source=max_phases_source,
-        min_phases=min_phases,
-        active_phases=np.where(active_phases == 0, 3, active_phases),
-        can_switch=np.array(can_switch, dtype=np.bool_),
-    )
+    return np.array([active, can_switch], dtype=np.float64)
 
 
-def _limits(limits: list[Node], name: str) -> tuple[Floats, Texts]:
-    """Values and sources of a limit; infinite where it is absent."""
-    values = _numbers([found[name]["value"] if name in found else _NO_LIMIT for found in limits])
-    absent = values == _NO_LIMIT
-    if not ((values >= 0) & ((values <= HIGHEST) | absent)).all():
+def _read_efficiency(entries: list[Node]) -> Floats:
+    efficiency = [entry.get("conversion_efficiency", 1.0) for entry in entries]
+    if not {*map(type, efficiency)} <= {int, float}:
         raise MalformedRequestError
-    values[absent] = np.inf
-    return values, _sources(limits, name)
-
-
-def _phases(limits: list[Node], name: str, absent: int, least: int) -> tuple[Ints, Texts]:
-    values = _numbers([found[name]["value"] if name in found else absent for found in limits])
-    with np.errstate(invalid="ignore"):
-        counts = values.astype(np.int64)
-    if not ((counts == values) & (counts >= least)).all():
+    values = np.array([[*efficiency, 1.0, 1.0]], dtype=np.float64)
+    if not ((values > 0) & (values <= 1)).all():
         raise MalformedRequestError
-    return counts, _sources(limits, name)
+    return values
 
 
-def _numbers(values: list[Any]) -> Floats:
-    if not {*map(type, values)} <= {int, float}:
-        raise MalformedRequestError
-    return np.array(values, dtype=np.float64)
-
-
-def _sources(limits: list[Node], name: str) -> Texts:
-    sources = [found[name]["source"] if name in found else "" for found in limits]
-    if not {*map(type, sources)} <= {str}:
-        raise MalformedRequestError
-    return np.array(sources, dtype=np.object_)
+def is_limit(name: str, value: Any) -> bool:
+    """Whether a value is possible for a limit of this name."""
+    field = next(field for field in _FIELDS if field.name == name)
+    if type(value) not in (int, float) or not field.lowest <= value <= field.highest:
+        return False
+    return "phase" not in name or value == int(value)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, Ints
-from energy_management.schedules import HIGHEST, Stamps, Texts
+from energy_management.coverage import Bools, Floats, Ints, Texts
+from energy_management.schedules import HIGHEST, Stamps
 from energy_management.timeline import Timeline
 from energy_management.tree import MalformedRequestError, Node, Tree
 
@@ -46,10 +46,10 @@ class Setpoints:
         negative = (self.current_A < 0) | (self.power_W < 0)
         obeyed = self.priority[pairs.pair_node] == self.governing(tree)[pairs.pair_evse]
         told = negative[pairs.pair_node] & obeyed
-        return np.asarray(np.logical_or.reduceat(told, pairs.pair_start, axis=0))
+        return pairs.over_pairs(np.logical_or, told)
 
 
-def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], tuple[int, ...]]]:
+def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], list[int]]]:
     """The nodes that have setpoints, with these and their timestamps.
 
     Raises
@@ -63,13 +63,13 @@ def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], tu
         if schedule:
             for entry in schedule:
                 check_setpoint(entry.get("setpoint"))
-            found.append((position, schedule, stamps.read(schedule)))
+            found.append((position, schedule, stamps.ladders[stamps.read(schedule)]))
     return found
 
 
 def place_setpoints(
     tree: Tree,
-    schedules: Sequence[tuple[int, list[Node], tuple[int, ...]]],
+    schedules: Sequence[tuple[int, list[Node], list[int]]],
     timeline: Timeline,
     frequencies_Hz: Mapping[str, float],
 ) -> tuple[Setpoints | None, list[tuple[str, str]]]:

@@ -77,6 +77,11 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def no_entry(self) -> NDArray[np.int64]:
+        """What stands for the entries in force of a schedule that has none."""
+        return np.zeros(len(self.starts), dtype=np.int64)
+
     def texts(self) -> list[str]:
         """The timestamps of the slots as results carry them."""
         return [format_timestamp(start) for start in self.starts.tolist()]

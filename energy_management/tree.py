@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from energy_management.coverage import Coverage, Ints
+from energy_management.coverage import Bools, Coverage, Ints
 
 Node = dict[str, Any]
 
@@ -26,7 +27,7 @@ class Tree:
         As in the request.
     uuids : list of str
         Of the nodes.
-    parents : ndarray of int, shape (nodes,)
+    parents : list of int
         Position of each node's parent; -1 for the root.
     evses : ndarray of int, shape (evses,)
         Positions of the EVSEs among the nodes.
@@ -36,11 +37,44 @@ class Tree:
 
     nodes: list[Node]
     uuids: list[str]
-    parents: Ints
+    parents: list[int]
     evses: Ints
     coverage: Coverage
 
-    @property
+    @cached_property
+    def is_evse(self) -> Bools:
+        """Which of the nodes are EVSEs."""
+        found = np.zeros(len(self.nodes), dtype=np.bool_)
+        found[self.evses] = True
+        return found
+
+    @cached_property
+    def chains(self) -> Ints:
+        """Where each chain of nodes that cover the same EVSEs begins."""
+        first, last = self.coverage.first, self.coverage.last
+        return np.flatnonzero((np.diff(first, prepend=-1) != 0) | (np.diff(last, prepend=-1) != 0))
+
+    @cached_property
+    def own_chains(self) -> Ints:
+        """The chain that ends in each EVSE."""
+        sizes = self.coverage.last - self.coverage.first
+        return np.flatnonzero(sizes[self.chains] == 1)
+
+    @cached_property
+    def shared_chains(self) -> Ints:
+        """The chains that cover more than one EVSE, and always that of the root."""
+        sizes = self.coverage.last - self.coverage.first
+        shared = sizes[self.chains] > 1
+        shared[0] = True
+        return np.flatnonzero(shared)
+
+    @cached_property
+    def rows(self) -> Coverage:
+        """Which EVSEs the shared chains cover."""
+        starts = self.chains[self.shared_chains]
+        return Coverage(self.coverage.first[starts], self.coverage.last[starts], self.coverage.evses)
+
+    @cached_property
     def evse_uuids(self) -> list[str]:
         """The uuids of the EVSEs, in the order of the results."""
         return [self.uuids[position] for position in self.evses.tolist()]
@@ -68,7 +102,7 @@ def flatten(request: Node) -> tuple[list[Node], list[int]]:
             if id(node) in seen or node["node_type"] == "Evse":
                 raise MalformedRequestError
             seen.add(id(node))
-            waiting.extend((child, position) for child in reversed(children))
+            waiting.extend([(child, position) for child in reversed(children)])
     uuids = {node["uuid"] for node in nodes}
     if len(uuids) != len(nodes) or not {*map(type, uuids)} <= {str}:
         raise MalformedRequestError
@@ -79,21 +113,29 @@ def flatten(request: Node) -> tuple[list[Node], list[int]]:
 
 def build(nodes: list[Node], parents: list[int]) -> Tree:
     """The tree of the nodes that matter: those above or at an EVSE."""
-    sizes = [1] * len(nodes)
+    first: list[int] = []
+    last: list[int] = []
+    evses = 0
+    for node in nodes:
+        first.append(evses)
+        evses += node["node_type"] == "Evse"
+        last.append(evses)
     for position in range(len(nodes) - 1, 0, -1):
-        sizes[parents[position]] += sizes[position]
-    is_evse = np.array([node["node_type"] == "Evse" for node in nodes])
-    before = np.concatenate([[0], np.cumsum(is_evse)])
-    first = before[:-1]
-    last = before[np.arange(len(nodes)) + np.array(sizes)]
-    kept = np.flatnonzero(last > first)
-    renumbered = np.full(len(nodes) + 1, -1)
-    renumbered[kept] = np.arange(len(kept))
-    remaining = [nodes[position] for position in kept.tolist()]
+        parent = parents[position]
+        last[parent] = max(last[parent], last[position])
+    if any(map(int.__eq__, first, last)):
+        kept = [position for position in range(len(nodes)) if last[position] > first[position]]
+        renumbered = {position: number for number, position in enumerate(kept)}
+        nodes = [nodes[position] for position in kept]
+        parents = [renumbered.get(parents[position], -1) for position in kept]
+        first = [first[position] for position in kept]
+        last = [last[position] for position in kept]
     return Tree(
-        remaining,
-        [node["uuid"] for node in remaining],
-        renumbered[np.array(parents)[kept]],
-        np.flatnonzero(is_evse[kept]),
-        Coverage(first[kept], last[kept], int(before[-1])),
+        nodes,
+        [node["uuid"] for node in nodes],
+        parents,
+        np.array(
+            [position for position, node in enumerate(nodes) if node["node_type"] == "Evse"], dtype=np.int64
+        ),
+        Coverage(np.array(first, dtype=np.int64), np.array(last, dtype=np.int64), evses),
     )

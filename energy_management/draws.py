@@ -1,0 +1,194 @@
+"""What each EVSE draws: not a number but bounds, since nobody measures everything at the same moment.
+
+A grid meter's reading is compared with what the EVSEs drew at the time it was taken. Between two samples a
+car may have moved, and one that was just given more or less may follow at any time; so for each moment there
+is a least and a most that an EVSE can have drawn. What lies between is no news about other loads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from energy_management.measurement import Reading, Vector3
+
+NOTHING: Vector3 = (0.0, 0.0, 0.0)
+
+HIGHEST_A = 1e6
+"""Greater currents are no measurement."""
+
+SIMULTANEOUS_S = 1.0
+"""Samples this close may be of the same moment: devices average, and stamps are those of the arrival."""
+
+FOLLOWS_WITHIN_S = 6.0
+"""A car follows its limit within 5 s (IEC 61851-1), and a charge point enforces it after 6 s."""
+
+STALE_AFTER_S = 10.0
+"""From this age on an EVSE counts as unmeasured."""
+
+REMEMBERED_S = STALE_AFTER_S + FOLLOWS_WITHIN_S
+"""How long samples and limits are kept."""
+
+FALLEN_WITHIN_A = 0.5
+"""So far above its limit a draw still counts as following it; meters and pilots are not exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bounds of the currents of one EVSE per grid phase, from a moment on or at it."""
+
+    at_s: float
+    least_A: Vector3
+    most_A: Vector3
+
+
+@dataclass
+class Draw:
+    """Samples of one EVSE's currents, and what it was allowed to draw, over the last seconds.
+
+    Attributes
+    ----------
+    samples : list of Bounds
+        Measured, each at its time; bounds differ where the wiring is not known.
+    allowed : list of Bounds
+        What its limits let it draw, each from its time on: its grant, and at least that if it is charging.
+    """
+
+    samples: list[Bounds] = field(default_factory=list)
+    allowed: list[Bounds] = field(default_factory=list)
+
+    def sample(self, bounds: Bounds) -> None:
+        """Take a measurement, the newest or one already known."""
+        if not self.samples or bounds.at_s > self.samples[-1].at_s:
+            self.samples.append(bounds)
+
+    def allow(self, bounds: Bounds) -> None:
+        """Take note of what it may draw from now on."""
+        last = self.allowed[-1] if self.allowed else None
+        if last is None or (last.least_A, last.most_A) != (bounds.least_A, bounds.most_A):
+            self.allowed.append(bounds)
+
+    def forget_before(self, at_s: float) -> None:
+        """Drop what is too old to matter; the limit in force at that time is kept."""
+        self.samples = [sample for sample in self.samples if sample.at_s >= at_s]
+        self.allowed = self._in_force(at_s, math.inf)
+
+    def measured(self, now_s: float) -> Bounds | None:
+        """Return the newest sample, if it is not stale."""
+        if self.samples and now_s - self.samples[-1].at_s <= STALE_AFTER_S:
+            return self.samples[-1]
+        return None
+
+    def settled_by(self, at_s: float) -> bool:
+        """Whether nothing that is still to come could tell more about its draw at a time."""
+        return not self.samples or self.samples[-1].at_s >= at_s + SIMULTANEOUS_S
+
+    def at(self, at_s: float, *, fuse_holds: bool) -> Bounds:
+        """Return what it may have drawn at a time.
+
+        Parameters
+        ----------
+        fuse_holds : bool
+            No fuse was overloaded at that time. Only then a car may be presumed to have begun to use a grant
+            that it left unused until its last sample.
+        """
+        allowed = self._in_force(at_s - FOLLOWS_WITHIN_S, at_s)
+        samples = self._around(at_s)
+        if not samples:
+            return _hull(at_s, allowed)
+        is_newer_known = samples[-1].at_s >= at_s
+        if is_newer_known or (len(allowed) == 1 and not fuse_holds):
+            return _hull(at_s, samples)
+        return _hull(at_s, [*samples, *allowed])
+
+    def lingering_A(self, now_s: float, limit_A: float) -> Vector3:
+        """Return what it may still draw until it has followed a limit set not long ago, or just now."""
+        recent = self._in_force(now_s - FOLLOWS_WITHIN_S, now_s)
+        measured = self.measured(now_s)
+        if measured is None:
+            return _most([bounds.most_A for bounds in recent])
+        if self._has_fallen_to(limit_A):
+            return measured.most_A
+        return _most([measured.most_A, *(bounds.most_A for bounds in recent)])
+
+    def _has_fallen_to(self, limit_A: float) -> bool:
+        """Tell whether it drew more than this since it last was allowed more, and now does not."""
+        rises = [
+            later.at_s for earlier, later in pairwise(self.allowed) if max(later.most_A) > max(earlier.most_A)
+        ]
+        since = [max(s.most_A) for s in self.samples if not rises or s.at_s >= rises[-1]]
+        return bool(since) and since[-1] <= limit_A + FALLEN_WITHIN_A < max(since)
+
+    def _around(self, at_s: float) -> list[Bounds]:
+        """Find the samples that may be of the same moment, with one before and one after; none if stale."""
+        fresh = [s for s in self.samples if abs(at_s - s.at_s) <= STALE_AFTER_S]
+        earlier = [s for s in fresh if s.at_s < at_s - SIMULTANEOUS_S]
+        near = [s for s in fresh if abs(s.at_s - at_s) <= SIMULTANEOUS_S]
+        later = [s for s in fresh if s.at_s > at_s + SIMULTANEOUS_S]
+        if any(s.at_s <= at_s for s in near):
+            earlier = []
+        if any(s.at_s >= at_s for s in near):
+            later = []
+        return [*earlier[-1:], *near, *later[:1]]
+
+    def _in_force(self, start_s: float, end_s: float) -> list[Bounds]:
+        """Find the limits in force at any time in an interval."""
+        begun = [index for index, limit in enumerate(self.allowed) if limit.at_s <= start_s]
+        return [limit for limit in self.allowed[begun[-1] if begun else 0 :] if limit.at_s <= end_s]
+
+
+def on_grid(current_A: Vector3, rotation: Sequence[int] | None, at_s: float) -> Bounds:
+    """Currents of an EVSE's own phases as the grid sees them.
+
+    Parameters
+    ----------
+    rotation : sequence of int or None
+        Grid phase of each of its phases; unknown is None, and then each current may be on any.
+    """
+    if rotation is None:
+        least, most = min(current_A), max(current_A)
+        return Bounds(at_s, (least, least, least), (most, most, most))
+    grid = [0.0, 0.0, 0.0]
+    for phase, value in zip(rotation, current_A, strict=True):
+        grid[phase] = value
+    currents = (grid[0], grid[1], grid[2])
+    return Bounds(at_s, currents, currents)
+
+
+def currents_of(reading: Reading, nominal_voltage_V: float) -> Vector3:
+    """Currents of a reading with their signs; NaN on phases that it does not tell.
+
+    Many meters report magnitudes of currents, and signs only of powers. Without currents they follow from the
+    powers.
+    """
+    unknown = (math.nan, math.nan, math.nan)
+    powers = reading.power_W or unknown
+    voltages = reading.voltage_V or unknown
+    if reading.current_A is not None:
+        values = [
+            -abs(current) if power < 0 else current
+            for current, power in zip(reading.current_A, powers, strict=True)
+        ]
+    else:
+        values = [
+            power / (voltage if voltage > 0 else nominal_voltage_V)
+            for power, voltage in zip(powers, voltages, strict=True)
+        ]
+    one, two, three = (value if abs(value) <= HIGHEST_A else math.nan for value in values)
+    return one, two, three
+
+
+def _hull(at_s: float, bounds: Sequence[Bounds]) -> Bounds:
+    return Bounds(at_s, _least([each.least_A for each in bounds]), _most([each.most_A for each in bounds]))
+
+
+def _least(vectors: Sequence[Vector3]) -> Vector3:
+    one, two, three = map(min, zip(*vectors, strict=True)) if vectors else NOTHING
+    return one, two, three
+
+
+def _most(vectors: Sequence[Vector3]) -> Vector3:
+    one, two, three = map(max, zip(*vectors, strict=True)) if vectors else NOTHING
+    return one, two, three

@@ -1,0 +1,160 @@
+"""Whether a meter can be believed, phase by phase.
+
+What is silent, repeats itself under load, or tells what cannot be is no fine reading. A phase without a fine
+reading for a while is lost, and is believed again only after its readings have been fine for a while. One
+that comes back as export though it left as import is believed once it shows import again: reversed clamps
+would let a rising load look like generation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from energy_management.draws import currents_of
+from energy_management.measurement import Reading, Vector3
+
+LOADED_A = 3.0
+"""From this current on, the counters and voltages of a living meter move."""
+
+SIGN_A = 1.0
+"""Smaller currents have no sign worth speaking of."""
+
+VOLTAGE_RANGE = (0.7, 1.3)
+"""Of the nominal voltage. EN 50160 allows 0.85 to 1.1; a phase beyond this is lost, or another one's."""
+
+SHORT_CIRCUIT = 5.0
+"""So many times the fuse trips a B-characteristic breaker at once (IEC 60898-1): no meter reads that twice."""
+
+FINE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """When to stop believing a meter, and when to begin again.
+
+    Attributes
+    ----------
+    stale_after_s : float
+        Without a fine reading for so long, a phase is lost.
+    frozen_after_s : float
+        Readings under load that stay the same to the last bit for so long are not fine.
+    stable_after_s : float
+        A phase that was lost must be fine for so long.
+    fuse_A : float
+        Of the node; infinite if it has none.
+    nominal_voltage_V : float
+        Phase to neutral.
+    """
+
+    stale_after_s: float
+    frozen_after_s: float
+    stable_after_s: float
+    fuse_A: float
+    nominal_voltage_V: float
+
+
+@dataclass
+class PhaseTrust:
+    """One phase of one meter.
+
+    Attributes
+    ----------
+    is_lost : bool
+        It was readable once, and is not believed since.
+    fine_at_s, fine_since_s : float or None
+        When it last was fine, and since when without a break.
+    exported : bool
+        What was last believed of it was export.
+    complaint : str
+        What is wrong with it, or empty.
+    """
+
+    is_lost: bool = False
+    fine_at_s: float | None = None
+    fine_since_s: float | None = None
+    exported: bool = False
+    complaint: str = FINE
+
+    def is_believed(self, now_s: float, stale_after_s: float) -> bool:
+        """Tell whether its last fine reading counts."""
+        is_fresh = self.fine_at_s is not None and now_s - self.fine_at_s <= stale_after_s
+        self.is_lost = self.is_lost or (self.fine_at_s is not None and not is_fresh)
+        return is_fresh and not self.is_lost
+
+    def take(self, current_A: float, at_s: float, stable_after_s: float) -> None:
+        """Take a fine reading."""
+        if self.fine_since_s is None or (self.is_lost and not self.exported and current_A < -SIGN_A):
+            self.fine_since_s = at_s
+        self.fine_at_s = at_s
+        self.complaint = FINE
+        if self.is_lost:
+            self.is_lost = at_s - self.fine_since_s < stable_after_s
+            back = "import" if current_A >= -SIGN_A or self.exported else "export, though it left as import"
+            self.complaint = f"came back as {back}, not stable yet" if self.is_lost else FINE
+        if not self.is_lost and abs(current_A) >= SIGN_A:
+            self.exported = current_A < 0
+
+    def complain(self, complaint: str) -> None:
+        """Take note that there is no fine reading."""
+        self.fine_since_s, self.complaint = None, complaint
+
+
+@dataclass
+class MeterTrust:
+    """One meter.
+
+    Attributes
+    ----------
+    phases : list of PhaseTrust
+        L1, L2, L3.
+    last : Reading or None
+        Newest one.
+    changed_at_s : float
+        When it last told something else than before.
+    """
+
+    phases: list[PhaseTrust] = field(default_factory=lambda: [PhaseTrust(), PhaseTrust(), PhaseTrust()])
+    last: Reading | None = None
+    changed_at_s: float = -math.inf
+
+    def fine(self, reading: Reading | None, now_s: float, doubts: Doubts) -> Vector3 | None:
+        """Return the currents of a new reading; NaN on phases that are not fine. None if there is no news."""
+        if reading is None or not abs(now_s - reading.taken_at) <= doubts.stale_after_s:
+            silent = "no reading yet" if reading is None else f"silent for {now_s - reading.taken_at:.0f} s"
+            for phase in self.phases:
+                phase.complain(silent)
+            return None
+        if self.last is not None and reading.taken_at <= self.last.taken_at:
+            return None
+        if self.last is None or repr(replace(reading, taken_at=0.0)) != repr(
+            replace(self.last, taken_at=0.0)
+        ):
+            self.changed_at_s = reading.taken_at
+        self.last = reading
+        return self._judge(reading, doubts)
+
+    def _judge(self, reading: Reading, doubts: Doubts) -> Vector3:
+        currents_A = currents_of(reading, doubts.nominal_voltage_V)
+        voltages_V = reading.voltage_V or (math.nan,) * 3
+        unchanged_s = reading.taken_at - self.changed_at_s
+        is_loaded = any(abs(current) >= LOADED_A for current in currents_A)
+        believed = []
+        for phase, current_A, voltage_V in zip(self.phases, currents_A, voltages_V, strict=True):
+            if is_loaded and unchanged_s >= doubts.frozen_after_s:
+                phase.complain(f"frozen for {unchanged_s:.0f} s")
+            elif math.isnan(current_A):
+                phase.complain("not measured")
+            elif not math.isnan(voltage_V) and not _is_possible(voltage_V / doubts.nominal_voltage_V):
+                phase.complain(f"impossible voltage of {voltage_V:.0f} V")
+            elif abs(current_A) > SHORT_CIRCUIT * doubts.fuse_A:
+                phase.complain(f"impossible current of {current_A:.0f} A")
+            else:
+                phase.take(current_A, reading.taken_at, doubts.stable_after_s)
+            believed.append(math.nan if phase.complaint else current_A)
+        return believed[0], believed[1], believed[2]
+
+
+def _is_possible(share_of_nominal: float) -> bool:
+    low, high = VOLTAGE_RANGE
+    return low <= share_of_nominal <= high
