@@ -6,6 +6,7 @@
 from hil.devices.line import Faults, PtyLine, TcpLine, serve_rtu_pty, serve_tcp
 from hil.devices.meter import MeterDevice
 from hil.devices.registers import RegisterDevice
+from hil.devices.relay_board import RelayBoardDevice
 from hil.devices.wallbox import ChargingPoint, WallboxDevice
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "MeterDevice",
     "PtyLine",
     "RegisterDevice",
+    "RelayBoardDevice",
     "TcpLine",
     "WallboxDevice",
     "serve_rtu_pty",

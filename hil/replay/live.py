@@ -10,7 +10,7 @@ from typing import Any
 
 from hil.observer import EnergyMessage, Observer
 from hil.replay.comparison import Answer
-from hil.replay.transcript import Json, Transcript
+from hil.replay.transcript import ANSWER_S, Json, Transcript
 from hil.runtime.broker import embedded_broker
 from hil.runtime.manager import Manager
 
@@ -18,7 +18,7 @@ START_TIMEOUT_S = 30.0
 PATIENCE_S = 10.0
 """How much later than due the last request may come."""
 
-ANSWER_S = 1.5
+LAST_ANSWER_S = 1.5
 """Time for the answer to the last request: longer than the module's interval."""
 
 
@@ -63,7 +63,8 @@ def live_answers(
         A process ended early, or requests stay away.
     """
     recorder = _Recorder(transcript)
-    duration_s = (transcript.requests[-1].at_s - transcript.requests[0].at_s) / speed
+    recorded_s = transcript.requests[-1].at_s - transcript.requests[0].at_s
+    duration_s = recorded_s / speed + len(transcript.runs) * ANSWER_S
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replay-")))
         config = directory / "config.json"  # JSON is YAML
@@ -77,7 +78,7 @@ def live_answers(
             raise ReplayError(
                 manager.failure or f"only {recorder.requests} of {len(transcript.requests)} requests came"
             )
-        if manager.wait(ANSWER_S) is not None:
+        if manager.wait(LAST_ANSWER_S) is not None:
             raise ReplayError(manager.failure)
     return recorder.answers()
 

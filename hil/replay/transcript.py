@@ -13,6 +13,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+ANSWER_S = 0.4
+"""However fast a recording is replayed: time to answer, before a request that its own answer did not know."""
+
 
 class TranscriptError(Exception):
     """A recording cannot be used; the message says which and why."""

@@ -192,24 +192,32 @@ def check_two_evses(verdicts: list[Verdict]) -> None:
         assert verdict.reason == "exact share; EVerest deals in slices of 0.5 A"
 
 
-@pytest.mark.parametrize("as_child", [False, True], ids=["as trunk", "as child"])
-def test_the_module_process_gives_the_same_over_mqtt(broker: str, as_child: bool) -> None:
-    """The real EnergyNode's recorded traffic, to the module's own process, under the bench's manager."""
+def check_over_mqtt(broker: str, *, as_child: bool) -> None:
+    """Give the real EnergyNode's recorded traffic to the module's own process, under the bench's manager."""
     transcript = load_transcript(TWO_EVSE)
     lines: list[str] = []
     answers = live_answers(
-        transcript, TWO_EVSE, broker=broker, speed=10.0, as_child=as_child, log=lines.append
+        transcript, TWO_EVSE, broker=broker, speed=100.0, as_child=as_child, log=lines.append
     )
     verdicts = compare(transcript, answers, live=True)
     assert [verdict for verdict in verdicts if not verdict.explained] == [], "\n".join(lines)
     check_two_evses(verdicts)
 
 
+def test_the_module_process_gives_the_same_with_the_recorded_node_as_its_trunk(shared_amqtt: str) -> None:
+    check_over_mqtt(shared_amqtt, as_child=False)
+
+
+@pytest.mark.mosquitto
+def test_the_module_process_gives_the_same_with_the_recorded_node_as_its_child(shared_mosquitto: str) -> None:
+    check_over_mqtt(shared_mosquitto, as_child=True)
+
+
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
         capture_output=True,
         text=True,
         timeout=30,

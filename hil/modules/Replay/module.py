@@ -7,7 +7,7 @@ from pathlib import Path
 
 from everest.framework import Module, RuntimeSession, log
 
-from hil.replay.transcript import load_transcript, moved
+from hil.replay.transcript import ANSWER_S, load_transcript, moved
 
 SETTLE_S = 0.5
 """Between global ready and the first request."""
@@ -26,10 +26,13 @@ def main() -> None:
     module.init_done(ready.set)
     ready.wait()
 
-    first_s = transcript.requests[0].at_s
-    begin = time.monotonic() + SETTLE_S
-    for request in transcript.requests:
-        due = begin + (request.at_s - first_s) / speed
+    answered_before = {run.seen for run in transcript.runs}
+    due = time.monotonic() + SETTLE_S
+    last_s = transcript.requests[0].at_s
+    for index, request in enumerate(transcript.requests):
+        pause_s = (request.at_s - last_s) / speed
+        due += max(pause_s, ANSWER_S) if index in answered_before else pause_s
+        last_s = request.at_s
         time.sleep(max(0.0, due - time.monotonic()))
         data = moved(request.data, datetime.now(UTC) - transcript.wall_clock(request.at_s))
         if speed > 1:

@@ -55,16 +55,16 @@ def config(path: Path, **settings: Any) -> Path:
     return path
 
 
-def test_it_asks_every_second_and_obeys(broker: str, tmp_path: Path) -> None:
+def test_it_asks_every_second_and_obeys(shared_amqtt: str, tmp_path: Path) -> None:
     requests = Requests()
     manager = Manager(
         config(tmp_path / "config.json", plug_in_after_s=0.3, auth_after_s=0.2, car_max_current_A=20),
-        broker=broker,
+        broker=shared_amqtt,
         log=lambda _: None,
     )
     topic = Topics(manager.prefix).command("garage", "energy_grid", "enforce_limits")
-    client = BrokerAddress.parse(broker).new_client()
-    BrokerAddress.parse(broker).connect(client)
+    client = BrokerAddress.parse(shared_amqtt).new_client()
+    BrokerAddress.parse(shared_amqtt).connect(client)
     client.loop_start()
 
     def enforce(current_A: float) -> None:
@@ -74,7 +74,7 @@ def test_it_asks_every_second_and_obeys(broker: str, tmp_path: Path) -> None:
         client.publish(topic, encode("Cmd", call), qos=2)
 
     try:
-        with Observer(broker, manager.prefix, requests.take) as observer, manager:
+        with Observer(shared_amqtt, manager.prefix, requests.take) as observer, manager:
             first = requests.wait_for("Unplugged")
             assert first["priority_request"] is True
             assert requests.wait_for("WaitForAuth")["priority_request"] is True
