@@ -54,9 +54,9 @@ class BaseLoad:
             self.pending.append(measured)
 
     def current_A(
-        self, draws: Sequence[Draw], now_s: float, *, falls_after_s: float, fuse_A: float, feeds_in: bool
+        self, draws: Sequence[Draw], now_s: float, *, falls_after_s: float, fuse_A: float
     ) -> Vector3:
-        """Return the base load that counts now; NaN on phases never measured.
+        """Return the base load that counts now, less than 0 for generation; NaN on phases never measured.
 
         Parameters
         ----------
@@ -66,8 +66,6 @@ class BaseLoad:
             How long an estimate counts after the load has fallen.
         fuse_A : float
             A reading above it is of an overload.
-        feeds_in : bool
-            Generation counts, so that the base load may be negative.
         """
         estimate = self.settled_A
         unsettled: list[Measured] = []
@@ -86,11 +84,8 @@ class BaseLoad:
         all_of_them = [*self.estimates, *unsettled]
         counting = [each for each in all_of_them if each.at_s > now_s - falls_after_s] or all_of_them[-1:]
         self.estimates = [each for each in counting if each not in unsettled] or self.estimates[-1:]
-        floor_A = -math.inf if feeds_in else 0.0
         one, two, three = (
-            max((floor_A, *(each.current_A[phase] for each in counting if each.is_known(phase))))
-            if any(each.is_known(phase) for each in counting)
-            else math.nan
+            max((each.current_A[phase] for each in counting if each.is_known(phase)), default=math.nan)
             for phase in range(3)
         )
         return one, two, three

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from energy_management.base_load import Measured
 from energy_management.coverage import Bools, Floats
-from energy_management.measurement import Reading
-from energy_management.schedules import HIGHEST
+from energy_management.draws import Draw
+from energy_management.measurement import Reading, Vector3
+from energy_management.memory import Memory, NodeMemory
 from energy_management.site import NodeAttributes, Site
 from energy_management.tree import Tree
+from energy_management.trust import Doubts
+
+PLAIN = NodeAttributes()
 
 
 @dataclass(frozen=True)
@@ -24,79 +29,79 @@ class MeterBudgets:
     metered : ndarray of bool, shape (nodes,)
         Nodes that have a meter.
     taken_A : ndarray of float
-        Drawn by other loads or kept for them: to be deducted from the limit of the node.
+        Drawn by other loads or kept for them: to be deducted from the limit of the node. Less than nothing is
+        generation that counts.
     at_most_A : ndarray of float
         Budget where the meter cannot be believed; infinite elsewhere.
-    believed_until_s : float
-        When the first of the readings becomes stale [s of the monotonic clock].
+    complaints : list of tuple of str
+        Uuid of each node whose meter is not believed, and why.
     """
 
     metered: Bools
     taken_A: Floats
     at_most_A: Floats
-    believed_until_s: float
+    complaints: list[tuple[str, str]]
 
 
 def read_meters(
     tree: Tree,
     site: Site,
     readings: Mapping[str, Reading],
-    granted_A: Floats,
+    memory: Memory,
+    *,
+    limits_A: Floats,
     monotonic_s: float,
     voltage_V: float,
 ) -> MeterBudgets | None:
-    """Base loads of the nodes that have a meter; None if there are none.
+    """Budgets of the nodes that have a meter; None if there are none.
 
-    The base load is what is measured less the currents of the EVSEs below: measured where they are, and else
-    their grants, `granted_A` of shape (3, evses). Generation never counts as room.
+    Parameters
+    ----------
+    memory : Memory
+        Has observed the EVSEs of this run; what the meters tell is remembered.
+    limits_A : ndarray, shape (nodes,)
+        Limit of each node at present, per phase.
     """
-    metered = np.array(
-        [uuid in readings or _fallback(site, uuid) is not None for uuid in tree.uuids], dtype=np.bool_
-    )
+    metered = np.array([_is_metered(uuid, site, readings) for uuid in tree.uuids], dtype=np.bool_)
     metered[tree.evses] = False
     if not metered.any():
         return None
     taken_A = np.zeros((3, len(tree.uuids)))
     at_most_A = np.full((3, len(tree.uuids)), np.inf)
-    drawn_A = granted_A.copy()
-    believed_until_s = np.inf
-    for position, uuid in enumerate(tree.evse_uuids):
-        measured_A = _currents(readings.get(uuid), NodeAttributes(), monotonic_s, voltage_V)
-        drawn_A[:, position] = np.where(np.isnan(measured_A), drawn_A[:, position], measured_A)
+    complaints = []
+    draws = list(memory.draws.values())
     for position in np.flatnonzero(metered).tolist():
         uuid = tree.uuids[position]
-        attributes = site.nodes.get(uuid, NodeAttributes())
-        reading = readings.get(uuid)
-        measured_A = _currents(reading, attributes, monotonic_s, voltage_V)
-        below = slice(tree.coverage.first[position], tree.coverage.last[position])
-        base_A = np.maximum(measured_A - drawn_A[:, below].sum(axis=1), 0.0)
-        taken_A[:, position] = attributes.reserve_A + np.where(np.isnan(base_A), 0.0, base_A)
-        at_most_A[np.isnan(base_A), position] = attributes.fallback_A or 0.0
-        if reading is not None and not np.isnan(base_A).all():
-            believed_until_s = min(believed_until_s, reading.taken_at + attributes.stale_after_s)
-    return MeterBudgets(metered, taken_A, at_most_A, believed_until_s)
+        attributes = site.nodes.get(uuid, PLAIN)
+        node = memory.nodes.setdefault(uuid, NodeMemory())
+        below = draws[tree.coverage.first[position] : tree.coverage.last[position]]
+        doubts = Doubts(attributes, float(limits_A[position]), voltage_V)
+        base_A = _base_load(node, readings.get(uuid), below, doubts, monotonic_s)
+        for phase, base in enumerate(base_A):
+            is_believed = node.trust.phases[phase].is_believed(monotonic_s, attributes.stale_after_s)
+            least = -math.inf if is_believed and attributes.counts_generation else 0.0
+            taken_A[phase, position] = attributes.reserve_A + max(least, 0.0 if math.isnan(base) else base)
+            if not is_believed:
+                at_most_A[phase, position] = attributes.fallback_A or 0.0
+        complaints += [(uuid, text) for text in node.trust.complaints(monotonic_s, attributes.stale_after_s)]
+    return MeterBudgets(metered, taken_A, at_most_A, complaints)
 
 
-def _fallback(site: Site, uuid: str) -> float | None:
+def _base_load(
+    node: NodeMemory, reading: Reading | None, below: list[Draw], doubts: Doubts, monotonic_s: float
+) -> Vector3:
+    """Other loads at a node; NaN on phases that were never measured."""
+    fine_A = node.trust.fine(reading, monotonic_s, doubts)
+    if reading is not None and fine_A is not None:
+        node.base_load.take(Measured(reading.taken_at, fine_A))
+    return node.base_load.current_A(
+        below,
+        monotonic_s,
+        falls_after_s=doubts.attributes.base_load_falls_after_s,
+        fuse_A=doubts.fuse_A,
+    )
+
+
+def _is_metered(uuid: str, site: Site, readings: Mapping[str, Reading]) -> bool:
     attributes = site.nodes.get(uuid)
-    return None if attributes is None else attributes.fallback_A
-
-
-def _currents(
-    reading: Reading | None, attributes: NodeAttributes, monotonic_s: float, voltage_V: float
-) -> Floats:
-    """Currents of a reading [A]; NaN on phases that it does not tell, and on all if it is stale or missing."""
-    unknown = np.full(3, np.nan)
-    if reading is None or not abs(monotonic_s - reading.taken_at) <= attributes.stale_after_s:
-        return unknown
-    if reading.current_A is not None:
-        currents_A = reading.current_A
-    elif reading.power_W is not None:
-        voltages_V = reading.voltage_V or (math.nan,) * 3
-        currents_A = tuple(
-            power_W / (measured_V if measured_V > 0 else voltage_V)
-            for power_W, measured_V in zip(reading.power_W, voltages_V, strict=True)
-        )
-    else:
-        return unknown
-    return np.array([value if abs(value) <= HIGHEST else math.nan for value in currents_A])
+    return uuid in readings or (attributes is not None and attributes.fallback_A is not None)

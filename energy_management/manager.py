@@ -13,17 +13,18 @@ from energy_management.config import ManagerConfig
 from energy_management.coverage import Floats
 from energy_management.demand import IDLE, export_asked, read_demand
 from energy_management.limits import Limiter
-from energy_management.load import read_meters
+from energy_management.load import MeterBudgets, read_meters
 from energy_management.measurement import Reading
 from energy_management.phases import Choice, Switching, choices, choose, power_on_most_phases
 from energy_management.request import Request, read_request
 from energy_management.result import enforced_limits, grants
 from energy_management.rotation import order_of_admission, take_turns
-from energy_management.schedules import ACTIVE_PHASES
+from energy_management.schedules import ACTIVE_PHASES, CURRENT_A
 from energy_management.setpoints import place_setpoints
 from energy_management.site import Site
 from energy_management.state import EvseState, ManagerState
 from energy_management.timeline import Timeline
+from energy_management.tree import Tree
 
 NO_READINGS: Mapping[str, Reading] = {}
 NEW = EvseState()
@@ -92,7 +93,6 @@ class EnergyManager:
         exporting = export_asked(tree, imports, exports, setpoints)
         limits = imports.beside(exports) if exporting.any() else imports
         voltage_V = self.config.nominal_ac_voltage
-        granted_A = np.array([self._remembered(uuid).granted_A for uuid in tree.evse_uuids]).T
         return Limiter(
             tree,
             read.schedules,
@@ -100,8 +100,27 @@ class EnergyManager:
             read_demand(tree, limits, exporting, self.site),
             self.site,
             setpoints,
-            read_meters(tree, self.site, readings, granted_A, monotonic_s, voltage_V),
+            self._meters(tree, limits.values[CURRENT_A, :, timeline.active], readings, monotonic_s),
             voltage_V,
+        )
+
+    def _meters(
+        self, tree: Tree, limits_A: Floats, readings: Mapping[str, Reading], monotonic_s: float
+    ) -> MeterBudgets | None:
+        """What meters leave for EVSEs; what they and the EVSEs themselves tell is remembered."""
+        if not readings and not self.site.nodes:
+            return None
+        memory, voltage_V = self.state.memory, self.config.nominal_ac_voltage
+        granted_A = [self._remembered(uuid).granted_A for uuid in tree.evse_uuids]
+        memory.observe(tree, self.site, readings, granted_A, monotonic_s=monotonic_s, voltage_V=voltage_V)
+        return read_meters(
+            tree,
+            self.site,
+            readings,
+            memory,
+            limits_A=limits_A,
+            monotonic_s=monotonic_s,
+            voltage_V=voltage_V,
         )
 
     def _remembered(self, uuid: str) -> EvseState:

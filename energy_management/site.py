@@ -57,17 +57,32 @@ class NodeAttributes:
         node has a meter, so that a missing reading counts as a stale one; None is 0 A once readings go stale.
     stale_after_s : float
         Age from which a reading is not believed any more.
+    frozen_after_s : float
+        From when on readings under load are not believed that stay the same to the last bit.
+    stable_after_s : float
+        For how long the readings of a meter that was lost must be fine before it is believed again.
+    base_load_falls_after_s : float
+        For how long other loads count after they have fallen; a rise counts at once.
+    counts_generation : bool
+        Generation behind the meter makes more room for EVSEs than the limit of the node, as long as it lasts.
     """
 
     max_unbalance_A: float | None = None
     reserve_A: float = 0.0
     fallback_A: float | None = None
     stale_after_s: float = 10.0
+    frozen_after_s: float = 60.0
+    stable_after_s: float = 10.0
+    base_load_falls_after_s: float = 20.0
+    counts_generation: bool = False
 
     def __post_init__(self) -> None:
         for attribute in fields(self):
             value = getattr(self, attribute.name)
-            if value is not None or attribute.name in ("reserve_A", "stale_after_s"):
+            if attribute.name == "counts_generation":
+                if not isinstance(value, bool):
+                    raise ValueError(f"counts_generation: {value!r} is not true or false")
+            elif value is not None or attribute.name not in ("max_unbalance_A", "fallback_A"):
                 _require_number(attribute.name, value)
 
 

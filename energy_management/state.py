@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from energy_management.measurement import Vector3
+from energy_management.memory import Memory
 
 
 @dataclass
@@ -55,10 +56,13 @@ class ManagerState:
         What is remembered of each EVSE.
     as_of_s : float or None
         The moment on the monotonic clock to which it belongs; None right after it was restored.
+    memory : Memory
+        What the last seconds have shown of EVSEs and meters; a restart begins it anew.
     """
 
     evses: dict[str, EvseState] = field(default_factory=dict)
     as_of_s: float | None = None
+    memory: Memory = field(default_factory=Memory)
 
     def advance_to(self, monotonic_s: float) -> None:
         """Set the present moment. After a restore all ages continue from here, whatever clock this is."""

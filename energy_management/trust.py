@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from energy_management.draws import currents_of
 from energy_management.measurement import Reading, Vector3
+from energy_management.site import NodeAttributes
 
 LOADED_A = 3.0
 """From this current on, the counters and voltages of a living meter move."""
@@ -24,7 +25,7 @@ VOLTAGE_RANGE = (0.7, 1.3)
 """Of the nominal voltage. EN 50160 allows 0.85 to 1.1; a phase beyond this is lost, or another one's."""
 
 SHORT_CIRCUIT = 5.0
-"""So many times the fuse trips a B-characteristic breaker at once (IEC 60898-1): no meter reads that twice."""
+"""So many times the fuse trips a B-characteristic breaker at once (IEC 60898-1)."""
 
 FINE = ""
 
@@ -35,21 +36,15 @@ class Doubts:
 
     Attributes
     ----------
-    stale_after_s : float
-        Without a fine reading for so long, a phase is lost.
-    frozen_after_s : float
-        Readings under load that stay the same to the last bit for so long are not fine.
-    stable_after_s : float
-        A phase that was lost must be fine for so long.
+    attributes : NodeAttributes
+        How long readings may be stale or frozen, and must be stable.
     fuse_A : float
         Of the node; infinite if it has none.
     nominal_voltage_V : float
         Phase to neutral.
     """
 
-    stale_after_s: float
-    frozen_after_s: float
-    stable_after_s: float
+    attributes: NodeAttributes
     fuse_A: float
     nominal_voltage_V: float
 
@@ -120,7 +115,7 @@ class MeterTrust:
 
     def fine(self, reading: Reading | None, now_s: float, doubts: Doubts) -> Vector3 | None:
         """Return the currents of a new reading; NaN on phases that are not fine. None if there is no news."""
-        if reading is None or not abs(now_s - reading.taken_at) <= doubts.stale_after_s:
+        if reading is None or not abs(now_s - reading.taken_at) <= doubts.attributes.stale_after_s:
             silent = "no reading yet" if reading is None else f"silent for {now_s - reading.taken_at:.0f} s"
             for phase in self.phases:
                 phase.complain(silent)
@@ -134,6 +129,17 @@ class MeterTrust:
         self.last = reading
         return self._judge(reading, doubts)
 
+    def complaints(self, now_s: float, stale_after_s: float) -> list[str]:
+        """Tell what is wrong, phases with the same complaint together."""
+        lost: dict[str, list[str]] = {}
+        for name, phase in zip(("L1", "L2", "L3"), self.phases, strict=True):
+            if not phase.is_believed(now_s, stale_after_s):
+                lost.setdefault(phase.complaint, []).append(name)
+        return [
+            f"meter {'' if len(names) == len(self.phases) else ' and '.join(names) + ' '}{complaint}"
+            for complaint, names in lost.items()
+        ]
+
     def _judge(self, reading: Reading, doubts: Doubts) -> Vector3:
         currents_A = currents_of(reading, doubts.nominal_voltage_V)
         voltages_V = reading.voltage_V or (math.nan,) * 3
@@ -141,7 +147,7 @@ class MeterTrust:
         is_loaded = any(abs(current) >= LOADED_A for current in currents_A)
         believed = []
         for phase, current_A, voltage_V in zip(self.phases, currents_A, voltages_V, strict=True):
-            if is_loaded and unchanged_s >= doubts.frozen_after_s:
+            if is_loaded and unchanged_s >= doubts.attributes.frozen_after_s:
                 phase.complain(f"frozen for {unchanged_s:.0f} s")
             elif math.isnan(current_A):
                 phase.complain("not measured")
@@ -150,7 +156,7 @@ class MeterTrust:
             elif abs(current_A) > SHORT_CIRCUIT * doubts.fuse_A:
                 phase.complain(f"impossible current of {current_A:.0f} A")
             else:
-                phase.take(current_A, reading.taken_at, doubts.stable_after_s)
+                phase.take(current_A, reading.taken_at, doubts.attributes.stable_after_s)
             believed.append(math.nan if phase.complaint else current_A)
         return believed[0], believed[1], believed[2]
 

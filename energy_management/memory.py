@@ -1,0 +1,75 @@
+"""What the last seconds have shown of EVSEs and meters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from energy_management.base_load import BaseLoad
+from energy_management.draws import NOTHING, REMEMBERED_S, Bounds, Draw, currents_of, on_grid
+from energy_management.measurement import Reading, Vector3
+from energy_management.site import ROTATIONS, Site
+from energy_management.tree import Tree
+from energy_management.trust import MeterTrust
+
+CHARGING = "Charging"
+"""The `evse_state` in which an EVSE counts as drawing its grant, where nobody measures it."""
+
+
+@dataclass
+class NodeMemory:
+    """What is remembered of one node with a meter."""
+
+    trust: MeterTrust = field(default_factory=MeterTrust)
+    base_load: BaseLoad = field(default_factory=BaseLoad)
+
+
+@dataclass
+class Memory:
+    """What is remembered of all, by uuid.
+
+    Attributes
+    ----------
+    draws : dict
+        Of EVSEs.
+    nodes : dict
+        Of nodes with a meter.
+    """
+
+    draws: dict[str, Draw] = field(default_factory=dict)
+    nodes: dict[str, NodeMemory] = field(default_factory=dict)
+
+    def observe(
+        self,
+        tree: Tree,
+        site: Site,
+        readings: Mapping[str, Reading],
+        granted_A: Sequence[Vector3],
+        *,
+        monotonic_s: float,
+        voltage_V: float,
+    ) -> None:
+        """Take the newest samples of all EVSEs, and what they may do from now on; others are forgotten.
+
+        Parameters
+        ----------
+        granted_A : sequence of Vector3
+            The grants in force, per grid phase.
+        """
+        known = self.draws
+        self.draws = {uuid: known.get(uuid) or Draw() for uuid in tree.evse_uuids}
+        for position, granted, (uuid, draw) in zip(
+            tree.evses.tolist(), granted_A, self.draws.items(), strict=True
+        ):
+            draw.forget_before(monotonic_s - REMEMBERED_S)
+            is_charging = tree.nodes[position].get("evse_state", CHARGING) == CHARGING
+            draw.allow(Bounds(monotonic_s, granted if is_charging else NOTHING, granted))
+            reading = readings.get(uuid)
+            if reading is not None:
+                attributes = site.evses.get(uuid)
+                rotation = attributes.phase_rotation if attributes else None
+                currents_A = currents_of(reading, voltage_V)
+                if not any(map(math.isnan, currents_A)):
+                    wiring = None if rotation is None else ROTATIONS[rotation]
+                    draw.sample(on_grid(currents_A, wiring, reading.taken_at))
