@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 from control.branches import Branches, BranchKeeper
+from control.caution import any_rises, falling, lower_of
 from control.clock import Instant
 from control.dispatch import Dispatcher
 from control.inbox import Inbox, Snapshot
@@ -12,9 +14,12 @@ from control.notices import Notices
 from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
-from control.tree import limited
-from energy_management import EnergyManager, ManagerConfig, ManagerState, Site
+from control.tree import held_uuids, holding, limited
+from energy_management import EnergyManager, EvseAttributes, ManagerConfig, ManagerState, Site
 from energy_management.measurement import Reading
+
+FIRST_OF_ALL = 1_000_000
+"""Priority above any that can be configured or ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class Manager:
     ----------
     decision : Decision or None
         The last one.
+    is_holding_back : bool
+        Shares could rise once those that must fall have fallen.
     """
 
     def __init__(
@@ -92,6 +99,7 @@ class Manager:
         self._notices = notices
         self._is_above_trunk = is_above_trunk
         self.decision: Decision | None = None
+        self.is_holding_back = False
 
     def step(self, now: Instant) -> None:
         """Decide once, and send what is due; nothing while nothing has been heard of the tree."""
@@ -100,18 +108,32 @@ class Manager:
         request = self._request(snapshot, branches, now)
         if request is None:
             return
-        self._follow_orders()
+        self._engine = self._engine_for(request, self._engine.state)
         readings = self._readings(snapshot, request["uuid"])
         began = time.perf_counter()
         limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
         seconds = time.perf_counter() - began
-        self._dispatcher.offer(limits, branches.routes)
+        self._dispatcher.offer(self._cautious(limits, request, readings, now), branches.routes)
         report = self._engine.report
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         self.decision = Decision(
             now, request, limits, readings, seconds, list(report.violations), list(rejected.values())
         )
+
+    def _cautious(
+        self, limits: list[JsonObject], request: JsonObject, readings: Mapping[str, Reading], now: Instant
+    ) -> list[JsonObject]:
+        """Let shares rise only into what is free before those that must fall have fallen."""
+        in_force = self._dispatcher.in_force
+        fall = falling(limits, in_force)
+        self.is_holding_back = bool(fall) and any_rises(limits, in_force)
+        if not self.is_holding_back:
+            return limits
+        if_none_fell = holding(request, fall)
+        engine = self._engine_for(if_none_fell, deepcopy(self._engine.state))
+        careful = engine.optimize(if_none_fell, now.utc, readings, monotonic_s=now.monotonic_s)
+        return lower_of(limits, careful, fall)
 
     @property
     def state(self) -> ManagerState:
@@ -122,11 +144,14 @@ class Manager:
         """Tell why an EVSE has what it has."""
         return self._engine.explain(uuid)
 
-    def _follow_orders(self) -> None:
-        """Decide by the attributes of EVSEs that are in force; what the engine remembers goes on."""
-        if (evses := self._orders.evses) != self._site.evses:
-            self._site = Site(evses, self._site.nodes)
-            self._engine = EnergyManager(self._config, self._site, self._engine.state)
+    def _engine_for(self, request: JsonObject, state: ManagerState) -> EnergyManager:
+        """Return an engine with the attributes in force; what an EVSE cannot be denied comes first."""
+        evses = self._orders.evses
+        for uuid in held_uuids(request):
+            evses[uuid] = replace(evses.get(uuid, EvseAttributes()), priority=FIRST_OF_ALL)
+        if state is self._engine.state and evses == self._engine.site.evses:
+            return self._engine
+        return EnergyManager(self._config, Site(evses, self._site.nodes), state)
 
     def _request(self, snapshot: Snapshot, branches: Branches, now: Instant) -> JsonObject | None:
         limits = self._orders.limits(now)

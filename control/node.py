@@ -28,12 +28,13 @@ class Node:
 
     Attributes
     ----------
-    decision, state : None
-        A node decides nothing and has nothing to remember.
+    decision, state, is_holding_back
+        A node decides nothing, and has nothing to remember or to hold back.
     """
 
     decision: Decision | None = None
     state: ManagerState | None = None
+    is_holding_back = False
 
     def __init__(
         self,

@@ -181,6 +181,8 @@ class EnergySite:
             self._notices.raise_(f"call/{outcome.uuid}", f"{outcome.uuid}: limit not taken: {outcome.error}")
         else:
             self._notices.clear(f"call/{outcome.uuid}", f"{outcome.uuid}: takes limits again")
+            if self._role.is_holding_back:
+                self.wake()
 
     def _limits_A(self) -> Mapping[str, float]:
         """Highest current that each node and EVSE of the tree is good for."""

@@ -133,6 +133,10 @@ class OwnNode:
         }
 
 
+STILL_IN_FORCE = "still in force"
+"""Source of the minimum of an EVSE that goes on with what it has; managers above can read it."""
+
+
 def is_node(value: object) -> bool:
     """Whether a value can be told from others in a tree at all: an object with a uuid."""
     return isinstance(value, dict) and isinstance(value.get("uuid"), str)
@@ -181,6 +185,13 @@ def held(request: JsonObject, grants: Grants) -> JsonObject | None:
     return {**request, "children": children} if children else None
 
 
+def holding(request: JsonObject, grants: Grants) -> JsonObject:
+    """Return the branch with each EVSE that has a grant asking for just that, to go on charging."""
+    if request["uuid"] in grants:
+        return _held_evse(request, grants[request["uuid"]])
+    return {**request, "children": [holding(child, grants) for child in children_of(request)]}
+
+
 def limited(request: JsonObject, limits: Mapping[str, ExternalLimits]) -> JsonObject:
     """Return the branch with limits set on some of its nodes; the very same object where none is."""
     below = children_of(request)
@@ -196,6 +207,11 @@ def limited(request: JsonObject, limits: Mapping[str, ExternalLimits]) -> JsonOb
         "schedule_import": combine([_entries(request, "schedule_import"), own.schedule_import]),
         "schedule_export": combine([_entries(request, "schedule_export"), own.schedule_export]),
     }
+
+
+def held_uuids(request: JsonObject) -> frozenset[str]:
+    """Uuids of the EVSEs that go on with what they have, whatever is decided."""
+    return frozenset(node["uuid"] for node in walk(request) if _is_held(node))
 
 
 def without_priority(request: JsonObject) -> JsonObject:
@@ -224,6 +240,12 @@ def _is_urgent(node: JsonObject, before: JsonObject | None) -> bool:
     return (is_new and bool(node.get("priority_request"))) or _lowered(node, before)
 
 
+def _is_held(node: JsonObject) -> bool:
+    entries = _entries(node, "schedule_import")
+    minima = [_limit(entry.get("limits_to_root"), "ac_min_current_A") for entry in entries]
+    return any(str(limit.get("source", "")).endswith(f"/{STILL_IN_FORCE}") for limit in minima)
+
+
 def _without_children(node: JsonObject) -> JsonObject:
     return {key: value for key, value in node.items() if key != "children"}
 
@@ -245,9 +267,13 @@ def _entries(node: JsonObject, direction: str) -> list[JsonObject]:
     return [entry for entry in schedule if isinstance(entry, dict)] if isinstance(schedule, list) else []
 
 
-def _value(limits: object, name: str, default: float) -> float:
+def _limit(limits: object, name: str) -> Mapping[str, Any]:
     limit = limits.get(name) if isinstance(limits, Mapping) else None
-    value = limit.get("value") if isinstance(limit, Mapping) else None
+    return limit if isinstance(limit, Mapping) else {}
+
+
+def _value(limits: object, name: str, default: float) -> float:
+    value = _limit(limits, name).get("value")
     return value if isinstance(value, int | float) else default
 
 
@@ -258,7 +284,8 @@ def _draws(grant: JsonObject) -> bool:
 def _held_evse(request: JsonObject, grant: JsonObject) -> JsonObject:
     limits = dict(grant)
     if "ac_max_current_A" in grant:
-        limits["ac_min_current_A"] = grant["ac_max_current_A"]
+        source = f"{request['uuid']}/{STILL_IN_FORCE}"
+        limits["ac_min_current_A"] = {"value": grant["ac_max_current_A"]["value"], "source": source}
     return {
         **request,
         "evse_state": "Charging",

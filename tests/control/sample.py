@@ -76,6 +76,11 @@ class Child:
             assert self._changed.wait_for(lambda: len(self.received) >= count, timeout_s), self.received
         return self.amperes[:count]
 
+    def wait_for(self, amperes: float, timeout_s: float = 5.0) -> bool:
+        """Wait until such a limit has arrived."""
+        with self._changed:
+            return self._changed.wait_for(lambda: amperes in self.amperes, timeout_s)
+
     def wait_called(self, count: int, timeout_s: float = 5.0) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: self.called >= count, timeout_s)

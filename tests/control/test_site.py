@@ -188,3 +188,58 @@ def test_orders_survive_a_restart_of_the_process(instances: list[Instance], tmp_
     second.measure(0, 0, 0)
     second.step()
     assert second.newest("a", 1) == 0
+
+
+def test_a_share_rises_only_when_the_other_has_fallen(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=32)
+    grid.ask("a", evse("a"))
+    grid.measure(0, 0, 0)
+    grid.step()
+    assert grid.newest("a", 1) == 32
+    grid.settle()
+
+    grid.children["a"].answers.clear()  # a is slow: it may go on with 32 A
+    grid.ask("b", evse("b"))
+    grid.measure(0, 0, 0)
+    grid.step()
+    grid.children["a"].wait_called(2)
+    assert grid.newest("b", 1) == 0, "nothing is free before a has answered"
+
+    grid.children["a"].answers.set()
+    assert grid.newest("a", 2) == 16
+    grid.settle()
+    grid.measure(0, 0, 0)
+    grid.step(0.1)
+    assert grid.newest("b", 2) == 16
+
+
+def test_a_share_rises_at_once_into_what_is_free(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=48)
+    grid.ask("a", evse("a", 40))
+    grid.measure(0, 0, 0)
+    grid.step()
+    assert grid.newest("a", 1) == 40
+    grid.settle()
+    grid.children["a"].answers.clear()
+    grid.ask("b", evse("b"))
+    grid.step()
+    assert grid.newest("b", 1) == pytest.approx(8), "24 A each later, the 8 A that are free now"
+    grid.children["a"].answers.set()
+
+
+def test_a_dead_evse_withholds_its_share_until_its_limit_has_run_out(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=32)
+    grid.ask("a", evse("a"))
+    grid.measure(0, 0, 0)
+    grid.step()
+    grid.newest("a", 1)
+    grid.settle()
+    grid.children["a"].answers.clear()
+    for second in range(15):
+        grid.ask("a", evse("a", state="Unplugged"))
+        grid.ask("b", evse("b"))
+        grid.measure(0, 0, 0)
+        grid.step()
+        assert second > 9 or 32 not in grid.children["b"].amperes
+    assert grid.children["b"].wait_for(32)
+    grid.children["a"].answers.set()
