@@ -114,12 +114,16 @@ class Manager:
         limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
         seconds = time.perf_counter() - began
         self._dispatcher.offer(self._cautious(limits, request, readings, now), branches.routes)
-        report = self._engine.report
+        self.decision = Decision(now, request, limits, readings, seconds, *self._report())
+
+    def _report(self) -> tuple[list[str], list[str]]:
+        """Return what is exceeded and what was rejected, and see to the notices."""
+        report = getattr(self._engine, "report", None)
+        if report is None:
+            return [], []
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
-        self.decision = Decision(
-            now, request, limits, readings, seconds, list(report.violations), list(rejected.values())
-        )
+        return list(report.violations), list(rejected.values())
 
     def _cautious(
         self, limits: list[JsonObject], request: JsonObject, readings: Mapping[str, Reading], now: Instant
