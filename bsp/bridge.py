@@ -264,10 +264,10 @@ class Bridge:
                 await asyncio.wait_for(wake.wait(), every_s)
 
     def _keep_phase_memory(self, name: str, connector: Connector) -> None:
-        switch = connector.phase_switch
-        if switch is not None and switch.memory != self._phase_memories.get(name):
-            self._phase_memories[name] = switch.memory
-            self._on_phase_memory(name, switch.memory)
+        memory = connector.phases.memory if connector.phases is not None else None
+        if memory is not None and memory != self._phase_memories.get(name):
+            self._phase_memories[name] = memory
+            self._on_phase_memory(name, memory)
 
     async def _release(self) -> None:
         """Bring every connector to its fallback, as far as it answers in time."""

@@ -9,10 +9,12 @@ from bsp.bus import Clock, Priority
 from bsp.device import Device, Sample
 from bsp.meter import reading
 from bsp.overdraw import OVERDRAW_S, OverdrawGuard
+from bsp.phase_driver import PhaseDriver
 from bsp.phase_registers import PhaseRegisters
-from bsp.phase_switch import Memory, PhaseSwitch, Seen, Step
+from bsp.phase_switch import Memory, Seen
 from bsp.profile import MEASURANDS, ConnectorProfile, State
 from bsp.registers import Value
+from bsp.relays import PhaseContactors
 from bsp.transport import BusError, RefusedError
 from energy_management.measurement import Reading, Vector3
 
@@ -102,6 +104,8 @@ class Connector:
         Limit while none is valid; 0 pauses.
     measure : callable, optional
         Newest reading of a meter that measures this connector, in place of its own measurement.
+    contactors : PhaseContactors, optional
+        Contactors of ours that switch its phases.
     phase_memory : Memory, optional
         What was kept of its phase switching before a restart.
     overdraw_s : float
@@ -109,8 +113,8 @@ class Connector:
 
     Attributes
     ----------
-    phase_switch : PhaseSwitch or None
-        The sequence of its phase switching, once it has answered and if it can.
+    phases : PhaseDriver or None
+        Its phase switching, if it has any.
     """
 
     def __init__(
@@ -122,10 +126,10 @@ class Connector:
         maximum_A: float = math.inf,
         fallback_A: float = 0.0,
         measure: Callable[[], Reading | None] | None = None,
+        contactors: PhaseContactors | None = None,
         phase_memory: Memory | None = None,
         overdraw_s: float = OVERDRAW_S,
     ) -> None:
-        self.phase_switch: PhaseSwitch | None = None
         self._device = device
         self._profile = profile
         self._clock = clock
@@ -139,12 +143,8 @@ class Connector:
         self._write_again = True
         self._fed_at = -math.inf
         self._mismatches = 0
-        self._must_pause = False
         self._guard = OverdrawGuard(overdraw_s)
-        self._phase_memory = phase_memory
-        self._phase_registers: PhaseRegisters | None = None
-        if profile.phase_switching is not None:
-            self._phase_registers = PhaseRegisters(device, profile, profile.phase_switching)
+        self.phases = _phase_driver(device, profile, contactors, phase_memory)
         self._names = [
             name
             for name, point in profile.points.items()
@@ -166,7 +166,8 @@ class Connector:
         It is 0 while phases are being switched, while the car is on more phases than it was granted, and from
         when it has drawn too much until it leaves.
         """
-        if self._must_pause or self._is_on_too_many_phases or self._guard.fault is not None:
+        must_pause = self.phases is not None and self.phases.must_pause
+        if must_pause or self._is_on_too_many_phases or self._guard.fault is not None:
             return 0.0
         wanted_A = (
             self._limit.current_A if self._limit is not None and self.limit_is_valid else self._fallback_A
@@ -212,8 +213,8 @@ class Connector:
             raise
         held_A = self._held_limit(sample.values)
         fault = self._verify(held_A) or self._overdraw(sample)
-        if self.phase_switch is not None and self.phase_switch.memory.fault is not None:
-            fault = self.phase_switch.memory.fault
+        if self.phases is not None and self.phases.fault is not None:
+            fault = self.phases.fault
         return self._status(sample.values, sample.taken_at, held_A, fault)
 
     async def _arm(self) -> None:
@@ -280,43 +281,29 @@ class Connector:
 
     @property
     def _is_on_too_many_phases(self) -> bool:
-        switch, limit = self.phase_switch, self._limit
-        if switch is None or limit is None or limit.phases is None or not self.limit_is_valid:
+        limit = self._limit
+        if self.phases is None or limit is None or limit.phases is None or not self.limit_is_valid:
             return False
-        return switch.phases > limit.phases
+        return self.phases.can_switch and self.phases.phases > limit.phases
 
     async def _switch_phases(self, sample: Sample) -> None:
         """Bring the connector to the phases it was granted, one step of the sequence in each cycle."""
-        registers, now = self._phase_registers, self._clock()
-        if registers is None:
-            return
-        selected = registers.selected(sample.values)
-        if self.phase_switch is None:
-            if not await registers.are_usable():
-                self._phase_registers = None
-                return
-            memory = self._phase_memory or Memory(phases=selected or self._profile.phases)
-            self.phase_switch = PhaseSwitch(registers.equipment, now, memory)
-        if self._limit is not None and self._limit.phases is not None and self.limit_is_valid:
-            self.phase_switch.request(self._limit.phases, now)
-        orders = self.phase_switch.advance(now, self._seen(sample, selected))
-        self._must_pause = orders.pause
-        if orders.select is not None:
-            await registers.select(orders.select)
+        if self.phases is not None:
+            granted = self._limit.phases if self._limit is not None and self.limit_is_valid else None
+            await self.phases.cycle(self._clock(), sample.values, self._seen(sample), granted)
 
-    def _seen(self, sample: Sample, selected: int | None) -> Seen:
+    def _seen(self, sample: Sample) -> Seen:
         measured = self._measured(sample.values, sample.taken_at)
         currents = [current for current in measured.current_A or () if not math.isnan(current)]
         return Seen(
             at=min(measured.taken_at, sample.taken_at),
             state=self._profile.state_of(dict(sample.values)) or "F",
             current_A=max(currents, default=None),
-            selected=selected,
             drawing=sum(current > _DRAWING_A for current in currents),
         )
 
     def _overdraw(self, sample: Sample) -> str | None:
-        seen = self._seen(sample, None)
+        seen = self._seen(sample)
         limit_A = self._written_A if self._written_A is not None else math.inf
         is_connected = seen.state != "A"
         return self._guard.watch(
@@ -365,7 +352,7 @@ class Connector:
             active_phases=self._active_phases(state, measured.current_A),
             limit_A=held_A if held_A is not None else self._written_A,
             fault=fault,
-            can_switch_phases=self.phase_switch is not None and self.phase_switch.step is not Step.FAULT,
+            can_switch_phases=self.phases is not None and self.phases.can_switch,
         )
 
     def _measured(self, values: Mapping[str, Value], taken_at: float) -> Reading:
@@ -377,13 +364,14 @@ class Connector:
 
     def _active_phases(self, state: State | None, current_A: Vector3 | None) -> int:
         drawing = sum(current > _DRAWING_A for current in current_A or ())
-        if state in ("C", "D") and drawing and not (self.phase_switch and self.phase_switch.is_under_way):
+        is_under_way = self.phases is not None and self.phases.is_under_way
+        if state in ("C", "D") and drawing and not is_under_way:
             return drawing
-        return self.phase_switch.phases if self.phase_switch is not None else self._profile.phases
+        return self._profile.phases if self.phases is None else self.phases.phases
 
     def _control_points(self) -> list[str]:
         enable = self._profile.enable
-        phases = self._phase_registers.points if self._phase_registers is not None else []
+        phases = self.phases.actuator.points if self.phases is not None else []
         return [*self._profile.current_limit.points, *([enable.point] if enable is not None else []), *phases]
 
     @property
@@ -391,3 +379,15 @@ class Connector:
         """Units of the limit register per ampere."""
         per_phase = NOMINAL_VOLTAGE_V * self._profile.phases
         return per_phase if self._profile.current_limit.unit == "W" else 1.0
+
+
+def _phase_driver(
+    device: Device, profile: ConnectorProfile, contactors: PhaseContactors | None, memory: Memory | None
+) -> PhaseDriver | None:
+    """Give what switches the phases: contactors of ours or, without these, registers of the charger."""
+    if contactors is not None:
+        return PhaseDriver(contactors, profile.phases, memory)
+    if profile.phase_switching is None:
+        return None
+    registers = PhaseRegisters(device, profile, profile.phase_switching)
+    return PhaseDriver(registers, profile.phases, memory)

@@ -1,8 +1,10 @@
 """Phase switching by registers of a charger: what to write, and what they show."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from bsp.device import Device
+from bsp.phase_driver import Position
 from bsp.phase_switch import Equipment
 from bsp.profile import ConnectorProfile, PhaseSwitching
 from bsp.registers import Value
@@ -27,16 +29,8 @@ class PhaseRegisters:
         confirm = spec.confirm or spec.point
         self._confirm = confirm if profile.points[confirm].readable else None
         self._written: int | None = None
-
-    @property
-    def equipment(self) -> Equipment:
-        """What the switching sequence must know of it."""
-        return Equipment(by_itself=self._spec.sequenced_by == "device", hold_off_s=self._spec.hold_off)
-
-    @property
-    def points(self) -> list[str]:
-        """Points to read in each cycle."""
-        return [self._confirm] if self._confirm is not None else []
+        self.equipment = Equipment(by_itself=spec.sequenced_by == "device", hold_off_s=spec.hold_off)
+        self.points = [self._confirm] if self._confirm is not None else []
 
     async def are_usable(self) -> bool:
         """Ask the charger whether it can switch at all, as it is built and set up."""
@@ -54,11 +48,14 @@ class PhaseRegisters:
             await self._device.write(name, value)
         self._written = phases
 
-    def selected(self, values: Mapping[str, Value]) -> int | None:
+    async def move_main(self, order: Literal["open", "closed"]) -> None:
+        """Do nothing: the charger's contactor is its own."""
+
+    async def look(self, values: Mapping[str, Value]) -> Position:
         """Tell which number is selected: as the charger shows it or, if it cannot, as it was written."""
         if self._confirm is None:
-            return self._written
+            return Position(self._written)
         one = self._spec.one if self._spec.confirm_one is None else self._spec.confirm_one
         three = self._spec.three if self._spec.confirm_three is None else self._spec.confirm_three
         shown = values.get(self._confirm)
-        return {one: 1, three: 3}.get(int(shown)) if isinstance(shown, int | float) else None
+        return Position({one: 1, three: 3}.get(int(shown)) if isinstance(shown, int | float) else None)

@@ -98,8 +98,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     notes: list[str] = []
     alternatives: dict[str, list[Point]] = {}
 
-    def point_problems(self) -> Iterator[tuple[Key, str]]:
-        """Yield what is wrong with the points, as key and reason."""
+    def problems(self) -> Iterator[tuple[Key, str]]:
+        """Yield what is wrong with the profile, as key and reason."""
         for name in self.alternatives:
             if name not in self.points:
                 yield ("alternatives", name), "an alternative to a point that this profile does not have"
@@ -135,7 +135,7 @@ class MeterProfile(Profile, frozen=True, kw_only=True):
 
     def problems(self) -> Iterator[tuple[Key, str]]:
         """Yield what is wrong with the profile, as key and reason."""
-        yield from self.point_problems()
+        yield from super().problems()
         for name in self.points:
             if not (
                 _MEASUREMENT.match(name)
@@ -287,7 +287,7 @@ class ConnectorProfile(Profile, frozen=True, kw_only=True):
 
     def problems(self) -> Iterator[tuple[Key, str]]:
         """Yield what is wrong with the profile, as key and reason."""
-        yield from self.point_problems()
+        yield from super().problems()
         for key, name in self._references():
             if name not in self.points:
                 yield key, f"no point '{name}' in this profile, known: {', '.join(self.points)}"
@@ -342,19 +342,19 @@ class ConnectorProfile(Profile, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(name for conditions in self.status.values() for name in conditions))
 
 
-P = TypeVar("P", MeterProfile, ConnectorProfile)
+P = TypeVar("P", bound=Profile)
 
 
 @functools.cache
 def meter_profile(name: str) -> MeterProfile:
     """Read the profile of a meter by its name (``eastron_sdm630``) or by the path of a YAML file."""
-    return _load("meters", name, MeterProfile)
+    return load_profile("meters", name, MeterProfile)
 
 
 @functools.cache
 def connector_profile(name: str) -> ConnectorProfile:
     """Read the profile of a charger's connector by its name or by the path of a YAML file."""
-    return _load("connectors", name, ConnectorProfile)
+    return load_profile("connectors", name, ConnectorProfile)
 
 
 def profile_names(kind: Literal["meters", "connectors", "relays"]) -> list[str]:
@@ -362,7 +362,14 @@ def profile_names(kind: Literal["meters", "connectors", "relays"]) -> list[str]:
     return sorted(path.stem for path in (DIRECTORY / kind).glob("*.yaml"))
 
 
-def _load(kind: Literal["meters", "connectors", "relays"], name: str, structure: type[P]) -> P:
+def load_profile(kind: Literal["meters", "connectors", "relays"], name: str, structure: type[P]) -> P:
+    """Read a profile by its name, or by the path of a YAML file.
+
+    Raises
+    ------
+    FileError
+        There is none of that name, or it is wrong; one line for each problem.
+    """
     path = Path(name) if name.endswith(".yaml") else DIRECTORY / kind / f"{name}.yaml"
     if not path.exists():
         known = profile_names(kind)

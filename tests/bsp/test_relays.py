@@ -1,0 +1,130 @@
+"""Relay boards, and contactors on them that switch a connector's phases."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from bsp.bus import Bus
+from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.device import Device
+from bsp.profile import connector_profile, profile_names
+from bsp.relay_profile import relay_profile
+from bsp.relays import Contactor, PhaseContactors, RelayBoard
+from bsp.transport import ModbusTransport, TcpLink
+from energy_management.measurement import Reading
+from hil.devices import RelayBoardDevice, WallboxDevice, serve_tcp
+from tests.bsp.plant import Point, VirtualClock, on_bus, run
+
+BOARD = relay_profile("waveshare_modbus_rtu_relay_d_8ch")
+EVSE = msgspec.structs.replace(connector_profile("evse_din_wb"), request_gap=0.0)
+
+
+@pytest.mark.parametrize("name", profile_names("relays"))
+def test_every_relay_of_a_board_is_closed_and_opened(name: str) -> None:
+    profile = relay_profile(name)
+    served = RelayBoardDevice(profile)
+
+    async def work(device: Device) -> None:
+        board = RelayBoard(device, profile)
+        for relay in profile.relays:
+            await board.switch(relay, closed=True)
+            assert [n for n, closed in served.relays.items() if closed] == [relay]
+            assert (await board.read())[f"relay.{relay}"]
+            await board.switch(relay, closed=False)
+            assert not any(served.relays.values())
+
+    with serve_tcp({1: served}) as line:
+        on_bus(TcpLink(line.host, line.port), profile, 1, work)
+
+
+def test_inputs_show_the_contactors_and_not_the_commands() -> None:
+    served = RelayBoardDevice(BOARD)
+    served.stuck.add(3)
+
+    async def work(device: Device) -> dict[str, bool]:
+        board = RelayBoard(device, BOARD)
+        await board.switch(2, closed=True)
+        await board.switch(3, closed=True)
+        return await board.read()
+
+    with serve_tcp({1: served}) as line:
+        seen = on_bus(TcpLink(line.host, line.port), BOARD, 1, work)
+    assert (seen["relay.2"], seen["input.2"]) == (True, True)
+    assert (seen["relay.3"], seen["input.3"]) == (True, False)
+
+
+def test_inputs_are_taken_off_the_relays_before_anything_else() -> None:
+    """As delivered each input of this board acts on its relay."""
+    served = RelayBoardDevice(BOARD)
+
+    async def work(device: Device) -> None:
+        await RelayBoard(device, BOARD).read()
+
+    with serve_tcp({1: served}) as line:
+        on_bus(TcpLink(line.host, line.port), BOARD, 1, work)
+    assert all(served.values()[f"setup.mode_{number}"] == 0 for number in range(1, 9))
+
+
+class Cabinet:
+    """A charger and a board with two contactors before it: 1 cuts everything, 2 joins L2 and L3."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.point = Point()
+        self.charger = WallboxDevice(EVSE, self.point, clock=self.clock)
+        self.moves: list[str] = []
+        self.board = RelayBoardDevice(BOARD, self._moved)
+        self.board.relays.update({1: True, 2: True})
+        self.board.contacts.update({1: True, 2: True})
+
+    def _moved(self, number: int, closed: bool) -> None:
+        assert not self.point.limit_A, "a contactor moved while the car was offered current"
+        self.moves.append(f"{'main' if number == 1 else 'phases'} {'closes' if closed else 'opens'}")
+        self.point.phases = 3 if self.board.contacts[2] else 1
+
+    def run(self, limits: list[ConnectorLimit], seconds: int) -> list[ConnectorStatus]:
+        async def work(host: str, port: int) -> list[ConnectorStatus]:
+            bus = Bus("cabinet", ModbusTransport(TcpLink(host, port)), clock=self.clock)
+            owner = asyncio.create_task(bus.run())
+            contactors = PhaseContactors(
+                RelayBoard(Device(bus, 2, BOARD), BOARD), Contactor(2, feedback=2), Contactor(1, feedback=1)
+            )
+            charger = Device(bus, 1, EVSE)
+            connector = Connector(charger, EVSE, self.clock, contactors=contactors, measure=self.measure)
+            statuses = []
+            for limit in limits:
+                for _ in range(seconds):
+                    connector.enforce(limit)
+                    self.clock.advance(1.0)
+                    self.point.state = "C" if self.point.limit_A and self.board.contacts[1] else "B"
+                    statuses.append(await connector.cycle())
+            owner.cancel()
+            await asyncio.gather(owner, return_exceptions=True)
+            return statuses
+
+        with serve_tcp({1: self.charger, 2: self.board}) as line:
+            return run(work(line.host, line.port))
+
+    def measure(self) -> Reading:
+        return Reading(self.clock.now_s, current_A=self.point.current_A, total_power_W=0.0)
+
+
+def test_contactors_move_in_order_and_only_while_the_car_is_paused() -> None:
+    cabinet = Cabinet()
+    statuses = cabinet.run([ConnectorLimit(16.0, phases=3), ConnectorLimit(16.0, phases=1)], seconds=25)
+    assert cabinet.moves == ["main opens", "phases opens", "main closes"]
+    assert statuses[20].active_phases == 3
+    assert statuses[-1].active_phases == 1
+    assert statuses[-1].fault is None
+    assert cabinet.point.limit_A == 16.0
+
+
+def test_a_welded_contactor_latches_a_fault_and_the_car_stays_paused() -> None:
+    cabinet = Cabinet()
+    cabinet.board.stuck.add(1)
+    statuses = cabinet.run([ConnectorLimit(16.0, phases=3), ConnectorLimit(16.0, phases=1)], seconds=25)
+    assert cabinet.moves == []
+    assert statuses[-1].fault == "the main contactor does not open: stuck or welded"
+    assert not statuses[-1].can_switch_phases
+    assert cabinet.point.limit_A == 0.0
