@@ -60,7 +60,7 @@ def live_answers(
     Raises
     ------
     ReplayError
-        A process ended early, or requests stay away.
+        A process ended early, or requests or all limits stay away.
     """
     recorder = _Recorder(transcript)
     recorded_s = transcript.requests[-1].at_s - transcript.requests[0].at_s
@@ -80,7 +80,10 @@ def live_answers(
             )
         if manager.wait(LAST_ANSWER_S) is not None:
             raise ReplayError(manager.failure)
-    return recorder.answers()
+    answers = recorder.answers()
+    if not any(answers):
+        raise ReplayError("the module gave no limits at all")
+    return answers
 
 
 def _config(transcript: Transcript, path: Path, speed: float, *, as_child: bool) -> Json:
