@@ -21,6 +21,8 @@ from bsp.leaf import Capabilities
 from bsp.meter import Meter
 from bsp.phase_switch import Memory
 from bsp.profile import ConnectorProfile, MeterProfile
+from bsp.relay_profile import RelayProfile
+from bsp.relays import Contactor, PhaseContactors, RelayBoard
 from bsp.transport import BusError, ModbusTransport, SerialLink, TcpLink, Transport
 from energy_management.measurement import Reading
 
@@ -43,6 +45,24 @@ class MeterConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """A relay board of the site."""
+
+    bus: str
+    unit: int
+    profile: RelayProfile
+
+
+@dataclass(frozen=True, slots=True)
+class ContactorConfig:
+    """Contactors of ours before a connector: `phases` joins L2 and L3, `main` cuts everything."""
+
+    board: str
+    phases: Contactor
+    main: Contactor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectorConfig:
     """A connector of the site.
 
@@ -60,6 +80,8 @@ class ConnectorConfig:
         Current while no limit is valid; 0 pauses.
     every_s : float
         How often its status is read.
+    contactors : ContactorConfig or None
+        Contactors of ours that switch its phases.
     """
 
     bus: str
@@ -70,17 +92,19 @@ class ConnectorConfig:
     maximum_A: float = math.inf
     fallback_A: float = 0.0
     every_s: float = 1.0
+    contactors: ContactorConfig | None = None
 
     @property
     def capabilities(self) -> Capabilities:
         """What the connector can do within the limits of the site."""
-        limit, switching = self.profile.current_limit, self.profile.phase_switching
+        limit = self.profile.current_limit
+        can_switch = self.contactors is not None or self.profile.phase_switching is not None
         return Capabilities(
             max_current_A=min(self.maximum_A, limit.maximum),
             min_current_A=limit.minimum,
             max_phase_count=self.profile.phases,
-            min_phase_count=1 if switching is not None else self.profile.phases,
-            supports_changing_phases=switching is not None,
+            min_phase_count=1 if can_switch else self.profile.phases,
+            supports_changing_phases=can_switch,
         )
 
 
@@ -93,7 +117,7 @@ class Bridge:
     ----------
     buses : mapping of str to SerialLink, TcpLink or Transport
         The lines by name.
-    meters, connectors : mapping
+    meters, connectors, relays : mapping
         The devices by name.
     on_reading : callable
         Called with a meter's name and each new reading; never with an old one.
@@ -118,6 +142,7 @@ class Bridge:
         on_reading: Callable[[str, Reading], None],
         on_status: Callable[[str, ConnectorStatus], None],
         on_meter_fault: Callable[[str, str | None], None] = lambda _name, _text: None,
+        relays: Mapping[str, RelayConfig] = MappingProxyType({}),
         phase_memories: Mapping[str, Memory] = MappingProxyType({}),
         on_phase_memory: Callable[[str, Memory], None] = lambda _name, _memory: None,
         clock: Clock = time.monotonic,
@@ -127,6 +152,7 @@ class Bridge:
         self._links = buses
         self._meters = meters
         self._connectors = connectors
+        self._relays = relays
         self._on_reading = on_reading
         self._on_status = on_status
         self._on_meter_fault = on_meter_fault
@@ -192,21 +218,27 @@ class Bridge:
 
     def _work(self, buses: Mapping[str, Bus]) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         work: list[tuple[str, Coroutine[Any, Any, None]]] = []
+        boards = {
+            name: RelayBoard(Device(buses[relay.bus], relay.unit, relay.profile), relay.profile)
+            for name, relay in self._relays.items()
+        }
         for name, meter in self._meters.items():
             device = Device(buses[meter.bus], meter.unit, meter.profile)
             work.append(
                 (f"meter {name}", self._poll(name, Meter(device, meter.profile, self._clock), meter.every_s))
             )
         for name, config in self._connectors.items():
-            connector = self._connector(name, config, buses[config.bus])
+            connector = self._connector(name, config, buses[config.bus], boards)
             self._driven[name] = connector, asyncio.Event()
             work.append((f"connector {name}", self._drive(name, config.every_s)))
         return work
 
-    def _connector(self, name: str, config: ConnectorConfig, bus: Bus) -> Connector:
+    def _connector(
+        self, name: str, config: ConnectorConfig, bus: Bus, boards: Mapping[str, RelayBoard]
+    ) -> Connector:
         blocks = config.profile.blocks
         base = blocks.first + blocks.stride * (config.number - 1) if blocks is not None else 0
-        meter = config.meter
+        meter, ours = config.meter, config.contactors
         return Connector(
             Device(bus, config.unit, config.profile, base=base),
             config.profile,
@@ -214,6 +246,9 @@ class Bridge:
             maximum_A=config.maximum_A,
             fallback_A=config.fallback_A,
             measure=(lambda: self._readings.get(meter)) if meter is not None else None,
+            contactors=PhaseContactors(boards[ours.board], ours.phases, ours.main)
+            if ours is not None
+            else None,
             phase_memory=self._phase_memories.get(name),
         )
 

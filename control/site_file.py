@@ -1,178 +1,40 @@
 """The site file: what an installer knows of a site and EVerest's config has no place for.
 
-Buses, meters and connectors that the bridge drives, how the phases are wired, priorities, fuses. Run as a
-program it prints the JSON Schema of the file, for editors.
+Buses, meters and connectors that the bridge drives, how the phases are wired, priorities, fuses. What the
+parts look like is in `control.site_sections`; here is what they must have to do with each other.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TypeVar
 
-import msgspec
-
-from bsp.bridge import ConnectorConfig, MeterConfig
+from bsp.bridge import ConnectorConfig, ContactorConfig, MeterConfig, RelayConfig
 from bsp.profile import ConnectorProfile, MeterProfile, Profile, Serial, connector_profile, meter_profile
+from bsp.relay_profile import RelayProfile, relay_profile
+from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
-from bsp.yaml_file import Amperes, FileError, Key, Seconds, Volts, YamlFile
+from bsp.yaml_file import FileError, Key, YamlFile
+from control.site_sections import (
+    GRID,
+    BusSection,
+    ConnectorSection,
+    ContactorSection,
+    DeviceSection,
+    EvseSection,
+    FuseSection,
+    GridSection,
+    NodeSection,
+    Sections,
+)
 
-GRID = "grid"
-"""Name of the node at the root."""
+__all__ = ["GRID", "EvseSection", "GridSection", "NodeSection", "SiteError", "SiteFile", "load_site"]
 
-PhaseRotation = Literal["L1 L2 L3", "L2 L3 L1", "L3 L1 L2", "L1 L3 L2", "L2 L1 L3", "L3 L2 L1", "unknown"]
-"""Grid phases that the connector's L1, L2, L3 are wired to."""
-Unit = Annotated[int, msgspec.Meta(ge=1, le=255, description="Modbus address")]
-Weight = Annotated[
-    float, msgspec.Meta(ge=0.001, le=1000, description="share relative to others of the same priority")
-]
+P = TypeVar("P", bound=Profile)
 
 
 class SiteError(FileError):
     """The site file is not what it must be. The message has one line per problem."""
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all parts of the file: unknown keys are errors."""
-
-
-class FuseSection(Section, frozen=True, kw_only=True):
-    """A fuse, with what is known of its wires.
-
-    Attributes
-    ----------
-    fuse : Amperes
-        Rating, per phase.
-    phases : int
-        Phases it has.
-    meter : str or None
-        Meter that measures everything behind it.
-    reserve : Amperes
-        Part of the fuse that is never given to cars.
-    max_unbalance : Amperes or None
-        Largest difference between two phases.
-    stale_after : Seconds
-        Age of a reading beyond which it no longer counts.
-    fallback : Amperes or None
-        Budget for the EVSEs below while the meter is silent; none at all if not given.
-    """
-
-    fuse: Amperes
-    phases: Literal[1, 3] = 3
-    meter: str | None = None
-    reserve: Amperes = 0.0
-    max_unbalance: Amperes | None = None
-    stale_after: Seconds = 10.0
-    fallback: Amperes | None = None
-
-
-class GridSection(FuseSection, frozen=True, kw_only=True):
-    """The grid connection: the fuse at the root."""
-
-    nominal_voltage: Volts = 230.0
-
-
-class NodeSection(FuseSection, frozen=True, kw_only=True):
-    """A sub-fuse, fed by the node `parent`."""
-
-    parent: str = GRID
-
-
-class BusSection(Section, frozen=True, kw_only=True):
-    """A serial line or a TCP host.
-
-    Attributes
-    ----------
-    serial : str or None
-        Port of the adapter, best below /dev/serial/by-id, where it keeps its name.
-    baudrate, parity, stop_bits
-        Line settings; by default those with which the devices leave the factory.
-    host, port
-        Address of a TCP host.
-    framing : str
-        "tcp", or "rtu" for a serial device server that passes RTU frames.
-    timeout : Seconds or None
-        How long to wait for an answer; by default 500 ms on a line, 1 s from a host.
-    """
-
-    serial: str | None = None
-    baudrate: Annotated[int, msgspec.Meta(ge=300)] | None = None
-    parity: Literal["N", "E", "O"] | None = None
-    stop_bits: Literal[1, 2] | None = None
-    host: str | None = None
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
-    framing: Literal["tcp", "rtu"] = "tcp"
-    timeout: Seconds | None = None
-
-
-class MeterSection(Section, frozen=True, kw_only=True):
-    """A meter: its profile by name or file, where it is, and how often it is read."""
-
-    profile: str
-    bus: str
-    unit: Unit | None = None
-    every: Seconds = 1.0
-
-
-class EvseSection(Section, frozen=True, kw_only=True):
-    """What the energy manager should know of an EVSE.
-
-    Attributes
-    ----------
-    phase_rotation : str
-        Grid phases that its L1, L2, L3 are wired to; "unknown" counts on the worst case.
-    priority : int
-        Higher ones fill first.
-    weight : float
-        Share relative to others of the same priority.
-    meter : str or None
-        Meter that measures it.
-    """
-
-    phase_rotation: PhaseRotation = "unknown"
-    priority: int = 0
-    weight: Weight = 1.0
-    meter: str | None = None
-
-
-class ConnectorSection(EvseSection, frozen=True, kw_only=True):
-    """A charger's connector that the bridge drives.
-
-    Attributes
-    ----------
-    profile, bus, unit
-        Which charger, and where.
-    number : int
-        Which of its connectors.
-    node : str
-        Node that feeds it.
-    max_current : Amperes or None
-        Limit of its cable and wiring.
-    fallback_current : Amperes
-        Current while the energy manager is silent; 0 pauses.
-    every : Seconds
-        How often its status is read.
-    """
-
-    profile: str
-    bus: str
-    unit: Unit | None = None
-    number: Annotated[int, msgspec.Meta(ge=1)] = 1
-    node: str = GRID
-    max_current: Amperes | None = None
-    fallback_current: Amperes = 0.0
-    every: Seconds = 1.0
-
-
-class Sections(Section, frozen=True, kw_only=True):
-    """The site file as it is written."""
-
-    grid: GridSection | None = None
-    nodes: dict[str, NodeSection] = {}
-    buses: dict[str, BusSection] = {}
-    meters: dict[str, MeterSection] = {}
-    connectors: dict[str, ConnectorSection] = {}
-    evses: dict[str, EvseSection] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +47,7 @@ class SiteFile:
         As written. Of `nodes`, each is reached from the grid through its parents.
     connectors : mapping
         As written, by the name that is also their uuid in the energy tree.
-    buses, bridged_meters, bridged_connectors : mapping
+    buses, bridged_meters, bridged_relays, bridged_connectors : mapping
         The same as the bridge takes them.
     """
 
@@ -195,6 +57,7 @@ class SiteFile:
     connectors: Mapping[str, ConnectorSection]
     buses: Mapping[str, SerialLink | TcpLink]
     bridged_meters: Mapping[str, MeterConfig]
+    bridged_relays: Mapping[str, RelayConfig]
     bridged_connectors: Mapping[str, ConnectorConfig]
 
 
@@ -230,6 +93,7 @@ class _Reader:
         self._directory = directory
         self._meters: dict[str, MeterProfile] = {}
         self._connectors: dict[str, ConnectorProfile] = {}
+        self._relays: dict[str, RelayProfile] = {}
 
     def problems(self) -> Iterator[tuple[Key, str]]:
         """Yield what is wrong, as key and reason."""
@@ -239,6 +103,7 @@ class _Reader:
         yield from self._node_problems()
         yield from self._address_problems()
         yield from self._limit_problems()
+        yield from self._contactor_problems()
 
     def site(self) -> SiteFile:
         """Put the site together."""
@@ -255,6 +120,10 @@ class _Reader:
                 )
                 for name, meter in sections.meters.items()
             },
+            bridged_relays={
+                name: RelayConfig(relay.bus, _unit(relay, self._relays[name]), self._relays[name])
+                for name, relay in sections.relays.items()
+            },
             bridged_connectors={name: self._connector(name) for name in sections.connectors},
         )
 
@@ -270,6 +139,7 @@ class _Reader:
             maximum_A=maximum_A,
             fallback_A=section.fallback_current,
             every_s=section.every,
+            contactors=_contactors(section.contactors) if section.contactors is not None else None,
         )
 
     def _link(self, name: str, bus: BusSection) -> SerialLink | TcpLink:
@@ -298,22 +168,24 @@ class _Reader:
         return {profile.serial for profile in self._profiles_on(bus) if profile.serial is not None}
 
     def _load_profiles(self) -> Iterator[tuple[Key, str]]:
-        for name, meter in self._sections.meters.items():
+        yield from self._load(self._sections.meters, "meters", self._meters, meter_profile)
+        yield from self._load(self._sections.connectors, "connectors", self._connectors, connector_profile)
+        yield from self._load(self._sections.relays, "relays", self._relays, relay_profile)
+
+    def _load(
+        self, sections: Mapping[str, DeviceSection], kind: str, into: dict[str, P], load: Callable[[str], P]
+    ) -> Iterator[tuple[Key, str]]:
+        for name, section in sections.items():
             try:
-                self._meters[name] = meter_profile(self._profile_path(meter.profile))
+                into[name] = load(self._profile_path(section.profile))
             except FileError as error:
-                yield from ((("meters", name, "profile"), problem) for problem in error.problems)
-        for name, connector in self._sections.connectors.items():
-            try:
-                self._connectors[name] = connector_profile(self._profile_path(connector.profile))
-            except FileError as error:
-                yield from ((("connectors", name, "profile"), problem) for problem in error.problems)
+                yield from (((kind, name, "profile"), problem) for problem in error.problems)
 
     def _profile_path(self, profile: str) -> str:
         return str(self._directory / profile) if profile.endswith(".yaml") else profile
 
     def _bus_problems(self) -> Iterator[tuple[Key, str]]:
-        all_profiles = len(self._meters) + len(self._connectors) == len(self._devices())
+        all_profiles = len(self._profiles()) == len(self._devices())
         for name, bus in self._sections.buses.items():
             if (bus.serial is None) == (bus.host is None):
                 yield ("buses", name), "needs either 'serial' (a port) or 'host' (a TCP host)"
@@ -366,10 +238,7 @@ class _Reader:
                 yield (*key, "fallback"), f"{part.fallback:g} A is more than the fuse of {part.fuse:g} A"
 
     def _address_problems(self) -> Iterator[tuple[Key, str]]:
-        profiles: Mapping[Key, Profile] = {
-            **{("meters", name): profile for name, profile in self._meters.items()},
-            **{("connectors", name): profile for name, profile in self._connectors.items()},
-        }
+        profiles = self._profiles()
         taken: dict[tuple[str, int, int], Key] = {}
         for key, device in self._devices():
             if key not in profiles:
@@ -398,14 +267,46 @@ class _Reader:
                     f"must be 0 A (pause) or {limit.minimum:g} A to {highest_A:g} A",
                 )
 
-    def _devices(self) -> list[tuple[Key, MeterSection | ConnectorSection]]:
+    def _contactor_problems(self) -> Iterator[tuple[Key, str]]:
+        relays = self._sections.relays
+        for name, connector in self._sections.connectors.items():
+            contactors, key = connector.contactors, ("connectors", name, "contactors")
+            if contactors is None:
+                continue
+            yield from _unknown((*key, "board"), "relay board", contactors.board, relays)
+            board = self._relays.get(contactors.board)
+            if board is None:
+                continue
+            for what, number in (("phases", contactors.phases), ("main", contactors.main)):
+                if number is not None and number not in board.relays:
+                    yield (*key, what), f"the board has relays {board.relays[0]} to {board.relays[-1]}"
+            for what in ("phases_feedback", "main_feedback"):
+                number = getattr(contactors, what)
+                if number is not None and number not in board.inputs:
+                    yield (*key, what), f"the board has {len(board.inputs)} inputs"
+
+    def _profiles(self) -> dict[Key, Profile]:
+        return {
+            **{("meters", name): profile for name, profile in self._meters.items()},
+            **{("connectors", name): profile for name, profile in self._connectors.items()},
+            **{("relays", name): profile for name, profile in self._relays.items()},
+        }
+
+    def _devices(self) -> list[tuple[Key, DeviceSection]]:
+        sections = self._sections
         return [
-            *((("meters", name), meter) for name, meter in self._sections.meters.items()),
-            *((("connectors", name), connector) for name, connector in self._sections.connectors.items()),
+            *((("meters", name), meter) for name, meter in sections.meters.items()),
+            *((("connectors", name), connector) for name, connector in sections.connectors.items()),
+            *((("relays", name), relay) for name, relay in sections.relays.items()),
         ]
 
 
-def _unit(section: MeterSection | ConnectorSection, profile: Profile) -> int:
+def _contactors(section: ContactorSection) -> ContactorConfig:
+    main = Contactor(section.main, section.main_feedback) if section.main is not None else None
+    return ContactorConfig(section.board, Contactor(section.phases, section.phases_feedback), main)
+
+
+def _unit(section: DeviceSection, profile: Profile) -> int:
     return profile.unit if section.unit is None else section.unit
 
 
@@ -414,30 +315,3 @@ def _unknown(
 ) -> Iterator[tuple[Key, str]]:
     if name not in known:
         yield key, f"unknown {what} '{name}', known: {', '.join(known) or 'none'}"
-
-
-def json_schema() -> dict[str, Any]:
-    """Give the JSON Schema of the site file, for editors."""
-    schema: dict[str, Any] = _with_units(msgspec.json.schema(Sections))
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "PyEnergyManager site",
-        **schema,
-    }
-
-
-def _with_units(schema: Any) -> Any:
-    """Let every quantity be written with its unit."""
-    if isinstance(schema, list):
-        return [_with_units(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "x-unit" not in schema:
-        return {key: _with_units(value) for key, value in schema.items()}
-    number = {key: value for key, value in schema.items() if key not in ("x-unit", "description", "default")}
-    rest = {key: value for key, value in schema.items() if key in ("description", "default")}
-    return {"anyOf": [number, {"type": "string", "pattern": r"^\d+(\.\d+)? ?[A-Za-z]+$"}], **rest}
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2))

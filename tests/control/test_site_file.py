@@ -8,9 +8,12 @@ import jsonschema
 import pytest
 import yaml
 
+from bsp.bridge import ContactorConfig
+from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
-from control import site_file
-from control.site_file import SiteError, json_schema, load_site
+from control import site_sections
+from control.site_file import SiteError, load_site
+from control.site_sections import json_schema
 
 SITE = """\
     grid:
@@ -70,6 +73,46 @@ def test_a_whole_site_is_read(write) -> None:  # type: ignore[no-untyped-def]
     assert (drive.unit, drive.maximum_A, drive.fallback_A) == (1, 20.0, 0.0)
     assert site.connectors["carport"].phase_rotation == "L2 L3 L1"
     assert site.evses["evse_manager_1"].weight == 2.0
+
+
+RELAYS = """\
+    buses: {rs485: {serial: /dev/ttyUSB0}}
+    relays: {cabinet: {profile: waveshare_modbus_rtu_relay_d_8ch, bus: rs485, unit: 9}}
+    connectors:
+      carport:
+        profile: evse_din_wb
+        bus: rs485
+        unit: 2
+        contactors: {board: cabinet, phases: 2, phases_feedback: 2, main: 1, main_feedback: 1}
+    """
+
+
+def test_contactors_make_a_connector_switch_phases(write) -> None:  # type: ignore[no-untyped-def]
+    site = load_site(write(RELAYS))
+    assert site.bridged_relays["cabinet"].unit == 9
+    carport = site.bridged_connectors["carport"]
+    assert carport.contactors == ContactorConfig("cabinet", Contactor(2, 2), Contactor(1, 1))
+    assert carport.capabilities.supports_changing_phases
+    assert carport.capabilities.min_phase_count == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("board: cabinet", "board: closet", "board: unknown relay board 'closet', known: cabinet"),
+        ("phases: 2", "phases: 9", "phases: the board has relays 1 to 8"),
+        (
+            "_8ch",
+            "_9ch",
+            "relays.cabinet.profile: no profile 'waveshare_modbus_rtu_relay_d_9ch' (did you mean",
+        ),
+        ("relay_d_8ch", "relay_8ch", "main_feedback: the board has 0 inputs"),
+        ("unit: 9", "unit: 2", "relays.cabinet.unit: unit 2 on bus 'rs485' is connectors.carport already"),
+    ],
+)
+def test_wrong_contactors_are_told(write, right: str, wrong: str, problem: str) -> None:  # type: ignore[no-untyped-def]
+    told = problems(write(RELAYS.replace(right, wrong)))
+    assert any(problem in line for line in told), told
 
 
 def test_an_empty_part_of_the_file_is_fine(write) -> None:  # type: ignore[no-untyped-def]
@@ -216,7 +259,9 @@ def test_a_profile_can_lie_beside_the_site_file(write, tmp_path: Path) -> None: 
 
 
 def test_the_schema_that_is_shipped_is_that_of_the_code_and_takes_a_site() -> None:
-    shipped = json.loads(Path(site_file.__file__).with_name("site.schema.json").read_text(encoding="utf-8"))
+    shipped = json.loads(
+        Path(site_sections.__file__).with_name("site.schema.json").read_text(encoding="utf-8")
+    )
     assert shipped == json_schema()
     jsonschema.validate(yaml.safe_load(dedent(SITE)), shipped)
     with pytest.raises(jsonschema.ValidationError, match="fuze"):
