@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from energy_management.admission import admit
-from energy_management.constraints import Network
+from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, Ints
 from energy_management.demand import IDLE, Demand
-from energy_management.filling import fill
+from energy_management.filling import Event, fill
 from energy_management.limits import Limiter
+
+_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Allocation:
         Whose minimum fits.
     current_A : ndarray of float
         Per phase; not negative, whatever the direction.
+    events : list of Event
+        How the filling went.
     """
 
     network: Network
@@ -40,6 +44,7 @@ class Allocation:
     dropped: Bools
     served: Bools
     current_A: Floats
+    events: list[Event]
 
 
 def allocate(limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Ints) -> Allocation:
@@ -62,22 +67,31 @@ def allocate(limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Ints
         phases = np.where(admission.dropped, fewer_phases, phases)
         network = limiter.network(phases)
     served = admission.served
-    current_A = share(network, demand, served, np.where(served, demand.minimum_A, 0.0))
+    events: list[Event] = []
+    current_A = share(network, demand, served, np.where(served, demand.minimum_A, 0.0), events)
     idle = demand.takes_part & (demand.urgency == IDLE)[:, None]
     if idle.any():
         leftover = admit(network, current_A, demand.minimum_A, idle, order, None)
-        current_A = share(
-            network, demand, leftover.served, np.where(leftover.served, demand.minimum_A, current_A)
-        )
+        floor_A = np.where(leftover.served, demand.minimum_A, current_A)
+        current_A = share(network, demand, leftover.served, floor_A, events)
         served = served | leftover.served
-    return Allocation(network, phases, limiter.loaded(phases), admission.dropped, served, current_A)
+    return Allocation(network, phases, limiter.loaded(phases), admission.dropped, served, current_A, events)
 
 
-def share(network: Network, demand: Demand, sharing: Bools, floor_A: Floats) -> Floats:
-    """Fill class by class, each from where the ones before it have left off."""
+def share(
+    network: Network, demand: Demand, sharing: Bools, floor_A: Floats, events: list[Event] | None = None
+) -> Floats:
+    """Fill class by class, each from where the ones before it have left off.
+
+    Where phases must be balanced, what one class takes can make room on another phase: then once more.
+    """
     current_A = floor_A
-    for members in demand.classes():
-        taking = sharing & members
-        if taking.any():
-            current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking)
+    for _ in range(_ROUNDS if network.has_opposing else 1):
+        before_A = current_A
+        for members in demand.classes():
+            taking = sharing & members
+            if taking.any():
+                current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking, events)
+        if np.allclose(current_A, before_A, rtol=TOLERANCE, atol=TOLERANCE):
+            break
     return current_A

@@ -32,6 +32,8 @@ class Kind:
         One for each label; infinite where there is no such limit.
     sources : callable
         Who set the limits of some nodes in some slots, by the positions of both.
+    opposing : bool
+        Current of one EVSE can make room for another, as between phases that must be balanced.
     """
 
     unit: Literal["A", "W"]
@@ -39,6 +41,7 @@ class Kind:
     coefficients: Sequence[Floats]
     capacities: Sequence[Floats]
     sources: Callable[[Ints, Ints], Sequence[str]]
+    opposing: bool = False
 
 
 class Network:
@@ -86,10 +89,10 @@ class Network:
         """The load at which a row counts as exceeded, a little above its capacity."""
         return self.capacity * (1 + TOLERANCE) + TOLERANCE
 
-    @cached_property
+    @property
     def has_opposing(self) -> bool:
-        """Whether current of one EVSE can make room for another, as between phases that must be balanced."""
-        return any(" over " in label for kind in self.kinds for label in kind.labels)
+        """Whether current of one EVSE can make room for another."""
+        return any(kind.opposing for kind in self.kinds)
 
     def families(self, unit: str) -> Bools:
         """Which families are of a unit."""

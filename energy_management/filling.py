@@ -8,7 +8,18 @@ from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats
 
 
-def fill(network: Network, weight: Floats, floor_A: Floats, ceiling_A: Floats, sharing: Bools) -> Floats:
+Event = tuple[Bools, Floats]
+"""Which EVSEs were settled in a pass of the filling, in which slots, and at which levels [A per weight]."""
+
+
+def fill(
+    network: Network,
+    weight: Floats,
+    floor_A: Floats,
+    ceiling_A: Floats,
+    sharing: Bools,
+    events: list[Event] | None = None,
+) -> Floats:
     """Raise the currents of the EVSEs that share from their floors, all at one level, until limits stop them.
 
     The share of an EVSE is `clamp(weight * level, floor, ceiling)`, where its level is that of the first
@@ -27,6 +38,8 @@ def fill(network: Network, weight: Floats, floor_A: Floats, ceiling_A: Floats, s
         What each EVSE has at least, and what it may have at most.
     sharing : ndarray of bool, shape (evses, slots)
         Who takes part; the others keep their floors.
+    events : list, optional
+        Takes up what happened.
 
     Returns
     -------
@@ -51,6 +64,8 @@ def fill(network: Network, weight: Floats, floor_A: Floats, ceiling_A: Floats, s
         share_A = np.clip(weight * settled_at, current_A, ceiling_A)
         current_A = np.where(settled, share_A, current_A)
         waiting &= ~settled
+        if events is not None:
+            events.append((settled, settled_at))
         level = np.where(settled.any(axis=0), level, next_to_rise)
     return current_A
 

@@ -59,7 +59,7 @@ class Limiter:
         labels, loads = ALL_PHASES, [takes_part]
         if self._rotations:
             labels, loads = PHASES, list(takes_part * self.loaded(phases))
-        scale = self._watt_scale
+        scale = self.watt_scale
         watts = takes_part * phases * (self.nominal_voltage_V / scale[self.tree.evses])
         current_A, power_W = self.limits.values[CURRENT_A], self.limits.values[POWER_W]
         yield Kind("A", labels, loads, [current_A] * len(labels), self.sources_of(CURRENT_A))
@@ -92,7 +92,7 @@ class Limiter:
         }
 
     @cached_property
-    def _watt_scale(self) -> Floats:
+    def watt_scale(self) -> Floats:
         """Power at the root side of a node for 1 W at the root of the tree, shape (nodes, slots)."""
         efficiency, parents = self.limits.values[EFFICIENCY], self.tree.parents
         scale = np.ones_like(efficiency)
@@ -133,6 +133,7 @@ class Limiter:
             [np.where(uncertain, loaded[high], loaded[high] - loaded[low]) for high, low in pairs],
             [capacity] * len(pairs),
             self._named("max_unbalance_A"),
+            opposing=True,
         )
 
     def _setpoint_kinds(
@@ -155,7 +156,7 @@ class Limiter:
                 )
             )
             yield Kind("A", labels, [load * obeys for load in loads], [current_A] * len(labels), sources)
-            yield Kind("W", ("power",), [watts * obeys], [power_W / self._watt_scale], sources)
+            yield Kind("W", ("power",), [watts * obeys], [power_W / self.watt_scale], sources)
 
 
 def _up_to(setpoint: Floats) -> Floats:

@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from energy_management.allocation import Allocation, allocate, share
+from energy_management.allocation import Allocation, allocate
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Floats
 from energy_management.demand import IDLE, export_asked, read_demand
+from energy_management.explain import describe, explain
 from energy_management.limits import Limiter
 from energy_management.load import MeterBudgets, read_meters
 from energy_management.measurement import Reading
-from energy_management.phases import Choice, Switching, choices, choose, power_on_most_phases
+from energy_management.phases import decide
+from energy_management.report import Report
 from energy_management.request import Request, read_request
 from energy_management.result import enforced_limits, grants
 from energy_management.rotation import order_of_admission, take_turns
-from energy_management.schedules import ACTIVE_PHASES, CURRENT_A
+from energy_management.run import Run
+from energy_management.schedules import CURRENT_A
 from energy_management.setpoints import place_setpoints
 from energy_management.site import Site
 from energy_management.state import EvseState, ManagerState
-from energy_management.timeline import Timeline
+from energy_management.timeline import Timeline, to_milliseconds
 from energy_management.tree import Tree
 
 NO_READINGS: Mapping[str, Reading] = {}
-NEW = EvseState()
 
 
 class EnergyManager:
+    """Shares the power of a site among its EVSEs: exactly, fairly and per phase.
+
+    Parameters
+    ----------
+    config : ManagerConfig
+        The settings of EVerest's EnergyManager.
+    site : Site, optional
+        Wiring, priorities and reserves.
+    state : ManagerState, optional
+        What a manager before this one remembered.
+    log : callable, optional
+        Takes the lines that describe each run if `config.debug` is set.
+
+    Attributes
+    ----------
+    state : ManagerState
+        What has to be saved for the next manager.
+    report : Report
+        What the last run did.
+    """
+
     def __init__(
         self,
         config: ManagerConfig,
@@ -41,7 +66,9 @@ class EnergyManager:
         self.config = config
         self.site = Site() if site is None else site
         self.state = ManagerState() if state is None else state
-        self._log = log
+        self.report = Report()
+        self._log = log if config.debug else None
+        self._last: _Answer | None = None
 
     def optimize(
         self,
@@ -51,44 +78,101 @@ class EnergyManager:
         *,
         monotonic_s: float | None = None,
     ) -> list[dict[str, Any]]:
-        config = self.config
+        """Find the limits of all EVSEs of a request.
+
+        Parameters
+        ----------
+        request : dict
+            An EVerest `EnergyFlowRequest`. Malformed parts allow nothing and are named in `report.rejected`;
+            nothing in it raises an exception.
+        now : datetime
+            The present, with its offset to UTC. It decides which entries of schedules are in force.
+        readings : mapping of str to Reading, optional
+            What meters measured, by uuid of the node or EVSE that they are at.
+        monotonic_s : float, optional
+            The present on a clock that is never set [s], for hysteresis, turns and the age of readings;
+            `now` if left out.
+
+        Returns
+        -------
+        list of dict
+            One EVerest `EnforcedLimits` per EVSE, depth first. To be read, not changed: slots with the same
+            limits share them, and the same list is returned again while nothing changes.
+        """
         monotonic_s = now.timestamp() if monotonic_s is None else monotonic_s
         self.state.advance_to(monotonic_s)
+        fingerprint = _fingerprint(request)
+        if self._last is not None and self._last.holds(fingerprint, now, readings, monotonic_s):
+            self._last.keep(monotonic_s)
+            return self._last.result
+        self._last = None
         read = read_request(request)
-        tree = read.tree
-        if not len(tree.evses):
+        self.report = Report(read.rejected)
+        if not read.tree.uuids:
             return []
+        run = self._run(read, now, readings, monotonic_s)
+        result = enforced_limits(
+            read.tree.evse_uuids,
+            run.grants,
+            run.timeline.texts(),
+            run.timeline.active,
+            10 * self.config.update_interval,
+        )
+        self.report = Report(read.rejected, run)
+        if fingerprint is not None and not readings and run.limiter.meters is None:
+            self._last = _Answer(fingerprint, result, run)
+        if self._log is not None:
+            describe(self.report, self._log)
+        return result
+
+    def explain(self, uuid: str, slot: int = 0) -> str:
+        """Say in words what limits an EVSE in a slot of its schedule, as of the last run.
+
+        Raises
+        ------
+        KeyError
+            If the last run had no such EVSE or slot.
+        """
+        run = self.report.run
+        if run is None or uuid not in run.limiter.tree.evse_uuids or not 0 <= slot < len(run.timeline):
+            raise KeyError(f"no EVSE {uuid} with a slot {slot} in the last run")
+        return explain(run, run.limiter.tree.evse_uuids.index(uuid), slot)
+
+    def _run(self, read: Request, now: datetime, readings: Mapping[str, Reading], monotonic_s: float) -> Run:
+        config = self.config
         timeline = Timeline.build(
             now, config.schedule_interval_duration, config.schedule_total_duration, read.stamps.all()
         )
-        limiter = self._limiter(read, timeline, readings, monotonic_s)
-        demand = limiter.demand
-        states = self._states(tree.evse_uuids, monotonic_s)
-        choice = choices(demand, config.switch_3ph1ph_while_charging_mode)
-        phases, fewer = self._choose_phases(limiter, choice, states, timeline.active, monotonic_s)
-        order = order_of_admission(demand, states, monotonic_s)
-        allocation = allocate(limiter, phases, fewer, order)
-        self._remember(limiter, allocation, states, timeline.active, monotonic_s)
-        return enforced_limits(
-            tree.evse_uuids,
+        states = self._remembered(read.tree.evse_uuids, monotonic_s)
+        limiter = self._limiter(read, timeline, readings, states, monotonic_s)
+        decision = decide(limiter, states, timeline.active, config, monotonic_s)
+        order = order_of_admission(limiter.demand, states, monotonic_s)
+        allocation = allocate(limiter, decision.phases, decision.fewer, order)
+        run = Run(
+            now,
+            monotonic_s,
+            timeline,
+            limiter,
+            allocation,
             grants(limiter, allocation),
-            timeline.texts(),
-            timeline.active,
-            10 * config.update_interval,
+            states,
+            decision,
         )
+        self._remember(run)
+        return run
 
     def _limiter(
-        self, read: Request, timeline: Timeline, readings: Mapping[str, Reading], monotonic_s: float
+        self,
+        read: Request,
+        timeline: Timeline,
+        readings: Mapping[str, Reading],
+        states: list[EvseState],
+        monotonic_s: float,
     ) -> Limiter:
-        """All limits of the request in the slots of a timeline, and what its EVSEs ask for."""
+        """Collect all limits of the request in the slots of a timeline, and what its EVSEs ask for."""
         tree = read.tree
         imports, exports = read.schedules.in_force(timeline, read.stamps.ladders, tree.is_evse)
-        frequencies_Hz = {
-            uuid: reading.frequency_Hz
-            for uuid, reading in readings.items()
-            if reading.frequency_Hz is not None
-        }
-        setpoints, unusable = place_setpoints(tree, read.setpoints, timeline, frequencies_Hz)
+        setpoints, unusable = place_setpoints(tree, read.setpoints, timeline, readings)
         read.rejected.extend(unusable)
         exporting = export_asked(tree, imports, exports, setpoints)
         limits = imports.beside(exports) if exporting.any() else imports
@@ -100,18 +184,23 @@ class EnergyManager:
             read_demand(tree, limits, exporting, self.site),
             self.site,
             setpoints,
-            self._meters(tree, limits.values[CURRENT_A, :, timeline.active], readings, monotonic_s),
+            self._meters(tree, limits.values[CURRENT_A, :, timeline.active], readings, states, monotonic_s),
             voltage_V,
         )
 
     def _meters(
-        self, tree: Tree, limits_A: Floats, readings: Mapping[str, Reading], monotonic_s: float
+        self,
+        tree: Tree,
+        limits_A: Floats,
+        readings: Mapping[str, Reading],
+        states: list[EvseState],
+        monotonic_s: float,
     ) -> MeterBudgets | None:
-        """What meters leave for EVSEs; what they and the EVSEs themselves tell is remembered."""
+        """Find what meters leave for EVSEs; what they and the EVSEs themselves tell is remembered."""
         if not readings and not self.site.nodes:
             return None
         memory, voltage_V = self.state.memory, self.config.nominal_ac_voltage
-        granted_A = [self._remembered(uuid).granted_A for uuid in tree.evse_uuids]
+        granted_A = [state.granted_A for state in states]
         memory.observe(tree, self.site, readings, granted_A, monotonic_s=monotonic_s, voltage_V=voltage_V)
         return read_meters(
             tree,
@@ -123,64 +212,61 @@ class EnergyManager:
             voltage_V=voltage_V,
         )
 
-    def _remembered(self, uuid: str) -> EvseState:
-        return self.state.evses.get(uuid, NEW)
-
-    def _states(self, uuids: list[str], monotonic_s: float) -> list[EvseState]:
-        """What is remembered of each EVSE; others are forgotten."""
+    def _remembered(self, uuids: list[str], monotonic_s: float) -> list[EvseState]:
+        """Look up what is remembered of each EVSE; others are forgotten."""
         known = self.state.evses
         self.state.evses = {
             uuid: known.get(uuid) or EvseState(one_phase_best_at=monotonic_s) for uuid in uuids
         }
         return list(self.state.evses.values())
 
-    def _choose_phases(
-        self, limiter: Limiter, choice: Choice, states: list[EvseState], active: int, monotonic_s: float
-    ) -> tuple[Floats, Floats]:
-        """On how many phases each EVSE is to charge, and on how many it would rather than wait."""
-        config, demand = self.config, limiter.demand
-        switching = Switching(config, monotonic_s)
-        reported = limiter.limits.values[ACTIVE_PHASES, limiter.tree.evses, active].tolist()
-        for state, urgency, phases in zip(states, demand.urgency.tolist(), reported, strict=True):
-            switching.observe(state, urgency, int(phases))
-        if not choice.exists:
-            return choice.present, choice.present
-        network = limiter.network(choice.high)
-        present = demand.takes_part & (demand.urgency != IDLE)[:, None]
-        share_A = share(network, demand, present, np.zeros_like(demand.minimum_A))
-        power_W = power_on_most_phases(network, choice, share_A, config.nominal_ac_voltage)
-        best = choose(choice, demand, power_W, config)
-        fewer = choice.low.copy()
-        for evse in np.flatnonzero((choice.low != choice.high).any(axis=1)).tolist():
-            now_on, low, high = (
-                int(each[evse, active]) for each in (choice.present, choice.low, choice.high)
-            )
-            if switching.is_used_up(states[evse]):
-                best[evse] = switching.sticky(now_on, low, high)
-                fewer[evse] = best[evse]
-            else:
-                best[evse, active] = switching.settle(states[evse], int(best[evse, active]), now_on, low)
-        return best, np.minimum(fewer, best)
-
-    def _remember(
-        self,
-        limiter: Limiter,
-        allocation: Allocation,
-        states: list[EvseState],
-        active: int,
-        monotonic_s: float,
-    ) -> None:
+    def _remember(self, run: Run) -> None:
         """Keep what the next run needs to know of this one."""
-        demand = limiter.demand
-        column = np.where(demand.exporting[:, active], active + demand.slots, active)
-        at = (np.arange(len(states)), np.minimum(column, demand.takes_part.shape[1] - 1))
-        needs = (demand.minimum_A[at] > 0) & (demand.urgency != IDLE)
-        asks = needs & (demand.minimum_A[at] <= allocation.network.ceiling_A[at])
-        take_turns(states, asks, allocation.served[at] & asks, monotonic_s, self.config.rotation_interval_s)
+        demand, allocation = run.limiter.demand, run.allocation
+        at = (np.arange(len(run.states)), run.columns(run.timeline.active))
+        minimum_A = demand.minimum_A[at]
+        asks = (minimum_A > 0) & (demand.urgency != IDLE) & (minimum_A <= allocation.network.ceiling_A[at])
+        take_turns(
+            run.states, asks, allocation.served[at] & asks, run.monotonic_s, self.config.rotation_interval_s
+        )
         granted_A = np.where(allocation.loaded[(slice(None), *at)], allocation.current_A[at], 0.0)
         for state, dropped, currents in zip(
-            states, allocation.dropped[at].tolist(), granted_A.T.tolist(), strict=True
+            run.states, allocation.dropped[at].tolist(), granted_A.T.tolist(), strict=True
         ):
             state.granted_A = (currents[0], currents[1], currents[2])
             if dropped:
-                state.one_phase_best_at = monotonic_s
+                state.one_phase_best_at = run.monotonic_s
+                run.decision.short.append(state)
+
+
+def _fingerprint(request: Any) -> bytes | None:
+    """Two requests with the same bytes are equal; None for one that is not even JSON."""
+    try:
+        return msgspec.msgpack.encode(request)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The last answer, which holds until its request, time or somebody's turn makes another."""
+
+    fingerprint: bytes
+    result: list[dict[str, Any]]
+    run: Run
+
+    def holds(
+        self, fingerprint: bytes | None, now: datetime, readings: Mapping[str, Reading], monotonic_s: float
+    ) -> bool:
+        """Whether the answer to this would be the same."""
+        run = self.run
+        same_slots = to_milliseconds(run.now) <= to_milliseconds(now) < run.timeline.changes_at
+        if fingerprint != self.fingerprint or readings or not same_slots:
+            return False
+        turn_ends = [state.turn_ends for state in run.states if state.turn_ends is not None]
+        return run.monotonic_s <= monotonic_s < min([run.decision.may_change_at, *turn_ends])
+
+    def keep(self, monotonic_s: float) -> None:
+        """What was so at the time of the run still is."""
+        for state in self.run.decision.short:
+            state.one_phase_best_at = monotonic_s

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from energy_management.allocation import share
 from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
 from energy_management.coverage import Floats
 from energy_management.demand import IDLE, Demand
+from energy_management.limits import Limiter
+from energy_management.schedules import ACTIVE_PHASES
 from energy_management.state import EvseState
 
 NEVER, ONEWAY, BOTH = "Never", "Oneway", "Both"
@@ -112,13 +116,72 @@ class Switching:
 
     def settle(self, state: EvseState, best: int, present: int, low: int) -> int:
         """Down at once, up only when that has been best for long enough."""
-        if best < present or (best == low and best == present):
+        if self.is_short(best, present, low):
             state.one_phase_best_at = self._now_s
-        elif best > present and not self.may_rise(state):
+        elif best > present and self._now_s < self.may_rise_at(state):
             return present
         return best
 
-    def may_rise(self, state: EvseState) -> bool:
-        """Whether more phases have been possible for long enough."""
+    def is_short(self, best: int, present: int, low: int) -> bool:
+        """Whether power is too little for more phases."""
+        return best < present or best == low == present
+
+    def may_rise_at(self, state: EvseState) -> float:
+        """From when on more phases will have been possible for long enough."""
         since = state.one_phase_best_at
-        return since is None or self._now_s - since >= self._config.switch_3ph1ph_time_hysteresis_s
+        return -np.inf if since is None else since + self._config.switch_3ph1ph_time_hysteresis_s
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Numbers of phases of all EVSEs.
+
+    Attributes
+    ----------
+    phases, fewer : ndarray of float, shape (evses, slots)
+        On how many phases each is to charge, and on how many it would rather than wait for its minimum.
+    may_change_at : float
+        When time alone can change it [s of the monotonic clock].
+    short : list of EvseState
+        Those for which fewer phases are best.
+    """
+
+    phases: Floats
+    fewer: Floats
+    may_change_at: float
+    short: list[EvseState]
+
+
+def decide(
+    limiter: Limiter, states: Sequence[EvseState], active: int, config: ManagerConfig, monotonic_s: float
+) -> Decision:
+    """Decide on how many phases each EVSE charges, from its fair share of power and from what was before."""
+    demand = limiter.demand
+    switching = Switching(config, monotonic_s)
+    reported = limiter.limits.values[ACTIVE_PHASES, limiter.tree.evses, active].tolist()
+    for state, urgency, phases in zip(states, demand.urgency.tolist(), reported, strict=True):
+        switching.observe(state, urgency, int(phases))
+    choice = choices(demand, config.switch_3ph1ph_while_charging_mode)
+    if not choice.exists:
+        return Decision(choice.present, choice.present, np.inf, [])
+    network = limiter.network(choice.high)
+    present = demand.takes_part & (demand.urgency != IDLE)[:, None]
+    share_A = share(network, demand, present, np.zeros_like(demand.minimum_A))
+    power_W = power_on_most_phases(network, choice, share_A, config.nominal_ac_voltage)
+    best = choose(choice, demand, power_W, config)
+    fewer = choice.low.copy()
+    may_change_at = np.inf
+    short = []
+    for evse in np.flatnonzero((choice.low != choice.high).any(axis=1)).tolist():
+        now_on, low, high = (int(each[evse, active]) for each in (choice.present, choice.low, choice.high))
+        if switching.is_used_up(states[evse]):
+            best[evse] = switching.sticky(now_on, low, high)
+            fewer[evse] = best[evse]
+            continue
+        wanted = int(best[evse, active])
+        if switching.is_short(wanted, now_on, low):
+            short.append(states[evse])
+        best[evse, active] = switching.settle(states[evse], wanted, now_on, low)
+        if best[evse, active] != wanted:
+            may_change_at = min(may_change_at, switching.may_rise_at(states[evse]))
+    return Decision(best, np.minimum(fewer, best), may_change_at, short)

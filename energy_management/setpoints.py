@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from energy_management.coverage import Bools, Floats, Ints, Texts
+from energy_management.measurement import Reading
 from energy_management.schedules import HIGHEST, Stamps
 from energy_management.timeline import Timeline
 from energy_management.tree import MalformedRequestError, Node, Tree
@@ -71,12 +72,12 @@ def place_setpoints(
     tree: Tree,
     schedules: Sequence[tuple[int, list[Node], list[int]]],
     timeline: Timeline,
-    frequencies_Hz: Mapping[str, float],
+    readings: Mapping[str, Reading],
 ) -> tuple[Setpoints | None, list[tuple[str, str]]]:
     """Put setpoints into slots, and say which of them cannot be followed.
 
-    `frequencies_Hz` are measured frequencies by uuid of the node where the meter is; a frequency-watt table
-    uses that of its own node or else the nearest one toward the root.
+    A frequency-watt table uses the frequency that is measured at its own node, in `readings` or in the
+    request, or else at the nearest one toward the root.
     """
     if not schedules:
         return None, []
@@ -101,7 +102,7 @@ def place_setpoints(
             elif "total_power_W" in setpoint:
                 placed.power_W[position, slots] = setpoint["total_power_W"]
             elif table:
-                frequency_Hz = _nearest(tree, position, frequencies_Hz)
+                frequency_Hz = _nearest_frequency(tree, position, readings)
                 if frequency_Hz is None:
                     rejected.append(
                         (tree.uuids[position], "frequency setpoint without any frequency measured")
@@ -133,12 +134,15 @@ def frequency_in(node: Node) -> float | None:
     return None
 
 
-def _nearest(tree: Tree, position: int, frequencies_Hz: Mapping[str, float]) -> float | None:
+def _nearest_frequency(tree: Tree, position: int, readings: Mapping[str, Reading]) -> float | None:
     while position >= 0:
-        found = frequencies_Hz.get(tree.uuids[position], frequency_in(tree.nodes[position]))
+        reading = readings.get(tree.uuids[position])
+        found = reading.frequency_Hz if reading is not None else None
+        if found is None:
+            found = frequency_in(tree.nodes[position])
         if found is not None:
             return found
-        position = int(tree.parents[position])
+        position = tree.parents[position]
     return None
 
 

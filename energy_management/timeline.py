@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -56,11 +57,14 @@ class Timeline:
         The moment whose limits a slot has: its start, or now for the slot that has begun.
     active : int
         The slot that holds now.
+    changes_at : int
+        When the slots, or what is in force now, will be others [ms since 1970].
     """
 
     starts: NDArray[np.int64]
     looked_at: NDArray[np.int64]
     active: int
+    changes_at: int
 
     @classmethod
     def build(cls, now: datetime, interval_min: int, total_h: int, stamps: Iterable[int]) -> Timeline:
@@ -68,11 +72,12 @@ class Timeline:
         now_ms, interval = to_milliseconds(now), interval_min * 60_000
         first = now_ms - now_ms % interval
         count = max(total_h * 60 // interval_min, 1)
-        starts = np.unique(
-            np.array([*range(first, first + count * interval, interval), *(t for t in stamps if t >= now_ms)])
-        )
-        active = int(np.searchsorted(starts, now_ms, side="right")) - 1
-        return cls(starts, np.maximum(starts, now_ms), active)
+        to_come = {stamp for stamp in stamps if stamp >= now_ms}
+        slots = sorted(to_come.union(range(first, first + count * interval, interval)))
+        active = bisect_right(slots, now_ms) - 1
+        changes_at = min(max(stamp, now_ms + 1) for stamp in (first + interval, *to_come))
+        starts = np.array(slots)
+        return cls(starts, np.maximum(starts, now_ms), active, changes_at)
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -1,0 +1,120 @@
+"""Says in words what limited an EVSE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import numpy as np
+
+from energy_management.demand import IDLE, WAITS
+from energy_management.report import Report
+from energy_management.run import Run
+
+
+def explain(run: Run, evse: int, slot: int) -> str:
+    """The current of an EVSE in a slot and the chain of what limited it, such as
+    "6.0 A on 3 phases: minimum; garage 32 A full on L2 (garage/fuse)".
+    """
+    grants = run.grants
+    current_A = float(grants.current_A[evse, slot])
+    amount = f"{abs(current_A):.1f} A"
+    if current_A:
+        phases = int(grants.phases[evse, slot])
+        amount += f" on {phases} phase{'s' if phases > 1 else ''}"
+    if current_A < 0:
+        amount += " to the grid"
+    return f"{amount}: {'; '.join(_reasons(run, evse, slot)) or 'nothing limits it'}"
+
+
+def _reasons(run: Run, evse: int, slot: int) -> Iterator[str]:
+    demand = run.limiter.demand
+    column = int(run.columns(slot)[evse])
+    current_A = run.allocation.current_A[evse, column]
+    minimum_A = demand.minimum_A[evse, column]
+    if demand.urgency[evse] == IDLE:
+        yield "no car that could draw, so only what nobody else wants"
+    elif demand.urgency[evse] == WAITS:
+        yield "the car does not draw at present, so no more than its minimum while others want more"
+    yield from _phase_reasons(run, evse, column)
+    if current_A and current_A <= minimum_A * (1 + 1e-9):
+        yield "minimum"
+    if not current_A and run.states[evse].waiting_since is not None:
+        yield f"waits for its turn{_next_turn(run, evse)}"
+    yield from _limit_reasons(run, evse, column)
+
+
+def _phase_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
+    demand, allocation = run.limiter.demand, run.allocation
+    most, phases = int(demand.most_phases[evse, column]), int(allocation.phases[evse, column])
+    if demand.fewest_phases[evse, column] > most:
+        yield f"needs {int(demand.fewest_phases[evse, column])} phases, but only {most} allowed"
+    if allocation.dropped[evse, column]:
+        yield f"on {phases} as its minimum does not fit on more"
+    elif phases < demand.present_phases[evse, column]:
+        yield f"switched to {phases} as power is short for more"
+
+
+def _next_turn(run: Run, evse: int) -> str:
+    """When the first turn of another EVSE ends."""
+    ends = [state.turn_ends for state in run.states if state.turn_ends is not None]
+    if not ends:
+        return ""
+    return f", next at {run.now + timedelta(seconds=min(ends) - run.monotonic_s):%H:%M}"
+
+
+def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
+    """Every limit that leaves no more, from the root down, each phase of it only if not all are the same."""
+    network, tree = run.allocation.network, run.limiter.tree
+    start, stop = tree.coverage.pair_start[evse : evse + 2]
+    step_A = run.step_A[evse, column]
+    for pair in range(start, stop):
+        node = int(tree.coverage.pair_node[pair])
+        family = 0
+        for kind in network.kinds:
+            here = range(family, family + len(kind.labels))
+            family = here.stop
+            stopped = [each for each in here if run.stops[each, pair, column]]
+            if not stopped:
+                continue
+            capacity = min(network.node_capacity[each, node, column] for each in stopped)
+            if kind.unit == "W":
+                capacity *= run.limiter.watt_scale[node, column]
+            source = kind.sources(np.array([node]), np.array([column]))[0]
+            labels = [kind.labels[each - here.start] for each in stopped]
+            where = (
+                "" if len(labels) == 3 or not labels[0] or kind.unit == "W" else f" on {' and '.join(labels)}"
+            )
+            what = f"{tree.uuids[node]} {capacity:g} {kind.unit}"
+            yield f"{what} {f'has no room for {step_A:g} A' if step_A else 'full'}{where} ({source})"
+
+
+def describe(report: Report, log: Callable[[str], None]) -> None:
+    """Describe a run line by line: requests, events of the filling, the allocation and what went wrong."""
+    for uuid, reason in report.rejected:
+        log(f"rejected: {uuid}: {reason}")
+    run = report.run
+    if run is None:
+        return
+    tree, network, active = run.limiter.tree, run.allocation.network, run.timeline.active
+    for node, uuid in enumerate(tree.uuids):
+        state = tree.nodes[node].get("evse_state", "")
+        log(f"request: {uuid} {state}: {', '.join(_requested(run, node)) or 'no limits'}")
+    for settled, level in run.allocation.events:
+        for evse in np.flatnonzero(settled[:, active]).tolist():
+            log(f"filling: {tree.evse_uuids[evse]} settled at level {level[evse, active]:.3f} A")
+    for evse, uuid in enumerate(tree.evse_uuids):
+        log(f"allocation: {uuid}: {explain(run, evse, active)}")
+    for violation in report.violations:
+        log(f"violation: {violation}")
+    log(f"{report.evses} EVSEs, {report.slots} slots, {len(network.kinds)} kinds of limits")
+
+
+def _requested(run: Run, node: int) -> Iterator[str]:
+    network, family = run.allocation.network, 0
+    for kind in network.kinds:
+        for label in kind.labels:
+            capacity = network.node_capacity[family, node, run.timeline.active]
+            if np.isfinite(capacity):
+                yield f"{capacity:g} {kind.unit} {label}".strip()
+            family += 1
