@@ -1,4 +1,4 @@
-"""Settings of the energy manager: EVerest's own twelve, with their names and defaults, and the turn length."""
+"""Settings of the energy manager: EVerest's own twelve, with their names and defaults, and a few more."""
 
 from __future__ import annotations
 
@@ -44,6 +44,17 @@ class ManagerConfig:
         How long that power must have been there before switching up; down is at once.
     rotation_interval_s : float
         Length of a turn when not all minimum currents fit.
+    closed_loop : bool
+        Runs follow each other on one site: who gains waits for those who give up, and what a car leaves unused
+        is shared. Otherwise each run stands for itself.
+    rise_interval_s : float
+        Least time between two rises of one EVSE. IEC 61851-1 allows a new duty cycle every 5 s.
+    deadband_A : float
+        Smaller rises wait until they are worth it.
+    unused_after_s : float
+        How long a car must draw clearly less than it may until the rest is shared.
+    unused_margin_A : float
+        How much more than it draws is kept for it then.
     """
 
     nominal_ac_voltage: float = 230.0
@@ -59,6 +70,11 @@ class ManagerConfig:
     switch_3ph1ph_power_hysteresis_W: float = 200.0
     switch_3ph1ph_time_hysteresis_s: float = 600.0
     rotation_interval_s: float = 900.0
+    closed_loop: bool = False
+    rise_interval_s: float = 5.0
+    deadband_A: float = 0.5
+    unused_after_s: float = 30.0
+    unused_margin_A: float = 2.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -68,9 +84,9 @@ class ManagerConfig:
                     raise ValueError(
                         f"{field.name}: {value!r} is not one of {', '.join(_CHOICES[field.name])}"
                     )
-            elif field.name == "debug":
+            elif field.name in ("debug", "closed_loop"):
                 if not isinstance(value, bool):
-                    raise ValueError(f"debug: {value!r} is not true or false")
+                    raise ValueError(f"{field.name}: {value!r} is not true or false")
             elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
                 raise ValueError(f"{field.name}: {value!r} is not a number from 0 up")
         for name in _AT_LEAST_ONE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,20 @@ class Demand:
     def slots(self) -> int:
         """The number of slots of the timeline."""
         return self.exporting.shape[1]
+
+    def in_slot(self, slot: int) -> Demand:
+        """Narrow it to one slot."""
+        only = slice(slot, slot + 1)
+        return replace(
+            self,
+            exporting=self.exporting[:, only],
+            takes_part=self.takes_part[:, only],
+            minimum_A=self.minimum_A[:, only],
+            fewest_phases=self.fewest_phases[:, only],
+            most_phases=self.most_phases[:, only],
+            present_phases=self.present_phases[:, only],
+            can_switch=self.can_switch[:, only],
+        )
 
     def classes(self) -> Iterator[Bools]:
         """Who shares with whom, in the order of filling; each of shape (evses, 1).
