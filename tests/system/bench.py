@@ -1,4 +1,4 @@
-"""A configuration that runs on the bench, what a bystander sees of it on the broker, and processes to kill."""
+"""A configuration that runs on the bench, what is seen of it on the broker, and processes to kill."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from hil.runtime.wire import Topics, encode
 from tests.system.limits import LimitBook, Sent
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHIN_S = 20.0
+WITHIN_S = 30.0
 Json = dict[str, Any]
 
 
@@ -74,15 +74,19 @@ class Bench:
 
         self.wait_for(are_in_force, f"limits {amperes}", within_s)
 
+    def wait_for_story(self, *story: Mapping[str, float]) -> None:
+        """Wait until the limits have been these, one after the other."""
+        self.wait_for(lambda: self.book.passed_through(*story), f"limits {story}")
+
     def let_pass(self, seconds: float) -> None:
         """Watch for a while; the run must not end meanwhile."""
         assert self.manager.wait(seconds) is None, "\n".join(self.lines[-15:])
 
-    def drawn_A(self, evse: str) -> tuple[float, ...]:
-        """Current per phase that the EVSE measured last."""
-        usages = (m.data["energy_usage_root"] for _, m in reversed(self.seen) if is_request_of(m, evse))
-        usage = next(usages, None)
-        return tuple(usage["current_A"][phase] for phase in ("L1", "L2", "L3")) if usage else ()
+    def drawn_A(self, evse: str) -> list[tuple[float, ...]]:
+        """Currents on L1, L2, L3 that the EVSE has measured, one after the other."""
+        requests = [m.data for _, m in self.seen if m.kind == "energy_flow_request" and m.module_id == evse]
+        measured = [request["energy_usage_root"]["current_A"] for request in requests]
+        return [tuple(current[phase] for phase in ("L1", "L2", "L3")) for current in measured]
 
     def warnings(self) -> list[str]:
         return [line for line in self.lines if "[WARN]" in line or "[ERRO" in line or "[CRIT" in line]
@@ -140,10 +144,6 @@ class Bench:
     def _read(self, module_id: str, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         self.lines.extend(f"{module_id}: {line.rstrip()}" for line in process.stdout)
-
-
-def is_request_of(message: EnergyMessage, module_id: str) -> bool:
-    return message.kind == "energy_flow_request" and message.module_id == module_id
 
 
 def example(name: str, **changes: Json) -> Json:

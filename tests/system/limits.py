@@ -1,6 +1,6 @@
 """The limits that EVSEs were sent, and what they come to at a fuse."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,18 @@ class LimitBook:
     def newest_A(self) -> dict[str, float]:
         return {evse: limits[-1].current_A for evse, limits in self.sent.items()}
 
+    def passed_through(self, *story: Mapping[str, float]) -> bool:
+        """Whether the newest limits were at some time those of each chapter, one chapter after the other."""
+        ahead = list(story)
+        newest: dict[str, float] = {}
+        for sent in sorted(
+            (sent for limits in self.sent.values() for sent in limits), key=lambda sent: sent.at
+        ):
+            newest[sent.limits["uuid"]] = sent.current_A
+            if ahead and all(abs(newest.get(evse, -1.0) - limit) < 0.01 for evse, limit in ahead[0].items()):
+                ahead.pop(0)
+        return not ahead
+
     def in_force_A(self, evse: str, at: float) -> float:
         """Current that the EVSE may draw at a moment: its newest limit, unless that has run out."""
         newest = next((limit for limit in reversed(self.sent.get(evse, [])) if limit.at <= at), None)
@@ -68,9 +80,6 @@ class LimitBook:
     def _lasting_sum_A(self, evses: Collection[str], at: float, settle_s: float) -> float:
         """Lowest sum within `settle_s` from a moment on."""
         later = {
-            limit.at
-            for evse in evses
-            for limit in self.sent.get(evse, [])
-            if at < limit.at <= at + settle_s
+            limit.at for evse in evses for limit in self.sent.get(evse, []) if at < limit.at <= at + settle_s
         }
         return min(sum(self.in_force_A(evse, moment) for evse in evses) for moment in {at, *later})

@@ -93,7 +93,7 @@ def main() -> None:
     log.update_process_name(module.info.id)
     setup = module.say_hello()
     children = setup.connections["energy_consumer"]
-    node = EnergyNode(module, setup.configs.module, children)
+    node = EnergyNode(module, setup.configs.module or {}, children)
     on_request: Callable[[Json], None] = node.on_request
     for child in children:
         module.subscribe_variable(child, "energy_flow_request", on_request)

@@ -27,7 +27,7 @@ def main() -> None:
     module = Module(session)
     log.update_process_name(module.info.id)
     setup = module.say_hello()
-    config = setup.configs.module
+    config = setup.configs.module or {}
     ready = threading.Event()
     module.init_done(ready.set)
     ready.wait()

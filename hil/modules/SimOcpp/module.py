@@ -49,7 +49,7 @@ def main() -> None:
     module = Module(session)
     log.update_process_name(module.info.id)
     setup = module.say_hello()
-    config = setup.configs.module
+    config = setup.configs.module or {}
     path = module.info.paths.etc / config["composite_schedules"]
     schedules = yaml.safe_load(path.read_text(encoding="utf-8"))
     sinks = setup.connections["evse_energy_sink"]
