@@ -32,7 +32,8 @@ def admit(
     minimum_A: Floats,
     candidates: Bools,
     order: Ints,
-    fewer: Network | None,
+    *,
+    fewer: Network | None = None,
 ) -> Admission:
     """Admit as many candidates as fit, in an order; nobody who fits waits for one who does not.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Allocation:
         Per phase; not negative, whatever the direction.
     events : list of Event
         How the filling went.
+    held : dict of int to str
+        Why an EVSE, by its position, gets less in the slot that is active now than the limits of nodes allow.
     """
 
     network: Network
@@ -45,9 +47,12 @@ class Allocation:
     served: Bools
     current_A: Floats
     events: list[Event]
+    held: dict[int, str] = field(default_factory=dict)
 
 
-def allocate(limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Ints) -> Allocation:
+def allocate(
+    limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Ints, wanted_A: Floats | None = None
+) -> Allocation:
     """Serve minima in an order, then share the rest fairly, class by class.
 
     Parameters
@@ -56,22 +61,27 @@ def allocate(limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Ints
         On how many phases each EVSE charges, and on how many it would rather than wait.
     order : ndarray of int
         In which EVSEs are admitted.
+    wanted_A : ndarray of float, shape (evses, slots), optional
+        What each makes use of. More it gets only of what nobody else wants.
     """
     demand = limiter.demand
     network = limiter.network(phases)
     fewer = limiter.network(fewer_phases) if (fewer_phases != phases).any() else None
     present = demand.takes_part & (demand.urgency != IDLE)[:, None]
     nothing = np.zeros_like(demand.minimum_A)
-    admission = admit(network, nothing, demand.minimum_A, present, order, fewer)
+    admission = admit(network, nothing, demand.minimum_A, present, order, fewer=fewer)
     if admission.dropped.any():
         phases = np.where(admission.dropped, fewer_phases, phases)
         network = limiter.network(phases)
     served = admission.served
     events: list[Event] = []
-    current_A = share(network, demand, served, np.where(served, demand.minimum_A, 0.0), events)
+    current_A = np.where(served, demand.minimum_A, 0.0)
+    if wanted_A is not None and np.isfinite(wanted_A).any():
+        current_A = share(network.capped(wanted_A), demand, served, current_A, events)
+    current_A = share(network, demand, served, current_A, events)
     idle = demand.takes_part & (demand.urgency == IDLE)[:, None]
     if idle.any():
-        leftover = admit(network, current_A, demand.minimum_A, idle, order, None)
+        leftover = admit(network, current_A, demand.minimum_A, idle, order)
         floor_A = np.where(leftover.served, demand.minimum_A, current_A)
         current_A = share(network, demand, leftover.served, floor_A, events)
         served = served | leftover.served
@@ -91,7 +101,7 @@ def share(
         for members in demand.classes():
             taking = sharing & members
             if taking.any():
-                current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking, events)
+                current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking, events=events)
         if np.allclose(current_A, before_A, rtol=TOLERANCE, atol=TOLERANCE):
             break
     return current_A

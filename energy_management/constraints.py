@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from energy_management.coverage import Bools, Coverage, Floats, Ints
+from energy_management.coverage import Bools, Floats, Ints
 from energy_management.tree import Tree
 
 TOLERANCE = 1e-9
@@ -94,12 +95,40 @@ class Network:
         """Whether current of one EVSE can make room for another."""
         return any(kind.opposing for kind in self.kinds)
 
+    def in_slot(self, slot: int, reserved: Floats, floor_A: Floats, ceiling_A: Floats) -> Network:
+        """Narrow it to one slot, in which others have taken some room.
+
+        Parameters
+        ----------
+        reserved : ndarray, shape (families, rows, 1)
+            What they take of each row.
+        floor_A, ceiling_A : ndarray, shape (evses, 1)
+            What each EVSE keeps whatever they take, and may have at most.
+        """
+        part = copy(self)
+        part.__dict__.pop("concerns", None)
+        part.__dict__.pop("full_at", None)
+        part.coefficient = self.coefficient[..., slot : slot + 1]
+        part.capacity = np.maximum(self.capacity[..., slot : slot + 1] - reserved, part.load(floor_A))
+        part.ceiling_A = ceiling_A
+        return part
+
+    def labelled(self) -> list[tuple[Kind, str]]:
+        """List the kind and the label of each family."""
+        return [(kind, label) for kind in self.kinds for label in kind.labels]
+
+    def capped(self, current_A: Floats) -> Network:
+        """Cap the current of each EVSE beside all other limits, an array over (EVSE, slot)."""
+        part = copy(self)
+        part.ceiling_A = np.minimum(self.ceiling_A, current_A)
+        return part
+
     def families(self, unit: str) -> Bools:
-        """Which families are of a unit."""
-        return np.array([kind.unit == unit for kind in self.kinds for _ in kind.labels])
+        """Tell which families are of a unit."""
+        return np.array([kind.unit == unit for kind, _ in self.labelled()])
 
     def load(self, current_A: Floats) -> Floats:
-        """The sum of coefficient x current in each row, shape (families, rows, slots)."""
+        """Sum coefficient x current in each row, shape (families, rows, slots)."""
         return self.rows.total_below(self.coefficient * current_A)
 
     def exceeded(self, current_A: Floats) -> Bools:
@@ -108,4 +137,4 @@ class Network:
 
     def concerned(self, rows: Bools) -> Bools:
         """Which EVSEs draw on any of these rows, shape (evses, slots)."""
-        return (self.rows.above(np.logical_or, rows) & self.concerns).any(axis=0)
+        return np.logical_or.reduce(self.rows.above(np.logical_or, rows) & self.concerns)

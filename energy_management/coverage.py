@@ -1,7 +1,7 @@
 """Which EVSEs each node of the tree covers, and reductions over them.
 
-EVSEs are numbered depth first, so that those below a node are an interval. Arrays have EVSEs or nodes on their
-second last axis and slots on the last; any axes may stand before these.
+EVSEs are numbered depth first, so that those below a node are an interval. Arrays have EVSEs or nodes on
+their second last axis and slots on the last; any axes may stand before these.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Coverage:
         padded = np.empty((*values.shape[:-2], self.evses + 1, values.shape[-1]))
         padded[..., :-1, :] = values
         padded[..., -1, :] = np.inf
-        return np.minimum.reduceat(padded, self._bounds, axis=-2)[..., ::2, :]  # type: ignore[no-any-return]
+        return np.minimum.reduceat(padded, self._bounds, axis=-2)[..., ::2, :]
 
     def above(self, reduction: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Reduce the values of the nodes above each EVSE, such as with `np.minimum`."""
@@ -68,8 +68,9 @@ class Coverage:
 
     def over_pairs(self, reduction: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Reduce the values of the pairs of each EVSE."""
-        return reduction.reduceat(values, self._starts, axis=-2)  # type: ignore[no-any-return]
+        return reduction.reduceat(values, self._starts, axis=-2)
 
     def nodes_above(self, evse: int) -> Ints:
-        """The nodes above one EVSE, root first."""
-        return self.pair_node[self.pair_start[evse] : self.pair_start[evse + 1]]
+        """List the nodes above one EVSE, root first."""
+        nodes: Ints = self.pair_node[self.pair_start[evse] : self.pair_start[evse + 1]]
+        return nodes

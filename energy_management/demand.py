@@ -75,7 +75,7 @@ class Demand:
     @property
     def slots(self) -> int:
         """The number of slots of the timeline."""
-        return self.exporting.shape[1]
+        return int(self.exporting.shape[1])
 
     def in_slot(self, slot: int) -> Demand:
         """Narrow it to one slot."""
@@ -118,12 +118,13 @@ def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoi
 
 
 def _own_offer(limits: Limits, own: Ints) -> Floats:
-    """The lesser of the current and the power that an EVSE names; only its sign means anything."""
-    return limits.values[CURRENT_A : POWER_W + 1, own].min(axis=0)
+    """Take the lesser of the current and power that an EVSE names; only its sign means anything."""
+    least: Floats = limits.values[CURRENT_A : POWER_W + 1, own].min(axis=0)
+    return least
 
 
 def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Demand:
-    """The demand of all EVSEs, from the limits on their way to the root."""
+    """Read the demand of all EVSEs from the limits on their way to the root."""
     states = [tree.nodes[position].get("evse_state", "Charging") for position in tree.evses.tolist()]
     unlisted = EvseAttributes()
     attributes = [site.evses.get(uuid, unlisted) for uuid in tree.evse_uuids]

@@ -13,8 +13,9 @@ from energy_management.run import Run
 
 
 def explain(run: Run, evse: int, slot: int) -> str:
-    """The current of an EVSE in a slot and the chain of what limited it, such as
-    "6.0 A on 3 phases: minimum; garage 32 A full on L2 (garage/fuse)".
+    """Tell the current of an EVSE in a slot and the chain of what limited it.
+
+    Such as "6.0 A on 3 phases: minimum; garage 32 A full on L2 (garage/fuse)".
     """
     grants = run.grants
     current_A = float(grants.current_A[evse, slot])
@@ -40,7 +41,9 @@ def _reasons(run: Run, evse: int, slot: int) -> Iterator[str]:
     if current_A and current_A <= minimum_A * (1 + 1e-9):
         yield "minimum"
     if not current_A and run.states[evse].waiting_since is not None:
-        yield f"waits for its turn{_next_turn(run, evse)}"
+        yield f"waits for its turn{_next_turn(run)}"
+    if slot == run.timeline.active and evse in run.allocation.held:
+        yield run.allocation.held[evse]
     yield from _limit_reasons(run, evse, column)
 
 
@@ -55,7 +58,7 @@ def _phase_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
         yield f"switched to {phases} as power is short for more"
 
 
-def _next_turn(run: Run, evse: int) -> str:
+def _next_turn(run: Run) -> str:
     """When the first turn of another EVSE ends."""
     ends = [state.turn_ends for state in run.states if state.turn_ends is not None]
     if not ends:
@@ -111,10 +114,8 @@ def describe(report: Report, log: Callable[[str], None]) -> None:
 
 
 def _requested(run: Run, node: int) -> Iterator[str]:
-    network, family = run.allocation.network, 0
-    for kind in network.kinds:
-        for label in kind.labels:
-            capacity = network.node_capacity[family, node, run.timeline.active]
-            if np.isfinite(capacity):
-                yield f"{capacity:g} {kind.unit} {label}".strip()
-            family += 1
+    network = run.allocation.network
+    for family, (kind, label) in enumerate(network.labelled()):
+        capacity = network.node_capacity[family, node, run.timeline.active]
+        if np.isfinite(capacity):
+            yield f"{capacity:g} {kind.unit} {label}".strip()

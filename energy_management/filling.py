@@ -7,7 +7,6 @@ import numpy as np
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats
 
-
 Event = tuple[Bools, Floats]
 """Which EVSEs were settled in a pass of the filling, in which slots, and at which levels [A per weight]."""
 
@@ -18,6 +17,7 @@ def fill(
     floor_A: Floats,
     ceiling_A: Floats,
     sharing: Bools,
+    *,
     events: list[Event] | None = None,
 ) -> Floats:
     """Raise the currents of the EVSEs that share from their floors, all at one level, until limits stop them.
@@ -71,7 +71,7 @@ def fill(
 
 
 def _levels_when_full(network: Network, current_A: Floats, rising: Bools, weight: Floats) -> Floats:
-    """The level at which each constraint is full if nothing but itself stops the EVSEs that rise."""
+    """Find the level at which each constraint is full if nothing but itself stops the EVSEs that rise."""
     fixed = network.load(np.where(rising, 0.0, current_A))
     growth = network.load(np.where(rising, weight, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):

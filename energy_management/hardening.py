@@ -38,9 +38,10 @@ Rejected = list[tuple[str, str]]
 
 
 def sanitise(request: Any) -> tuple[Node, Rejected]:
-    """A safe copy of a request, and uuid and reason of every part that was not used.
+    """Make a safe copy of a request, with uuid and reason of every part that was not used.
 
-    Never raises, whatever the request is, and takes time in proportion to its size even if it contains itself.
+    Never raises, whatever the request is, and takes no longer than its size lets expect, even if it contains
+    itself.
     """
     return _Sanitiser().run(request)
 
@@ -71,7 +72,7 @@ class _Sanitiser:
         self._rejected.append((uuid, reason))
 
     def _node(self, node: Node) -> Node:
-        """A safe copy of a node, without its children. An EVSE that has children stands below a node instead."""
+        """Make a safe copy of a node without its children; an EVSE with children is put below a node."""
         uuid = node.get("uuid")
         if not isinstance(uuid, str):
             self._reject("", f"uuid {_shown(uuid)} is not a text")
@@ -111,7 +112,7 @@ class _Sanitiser:
         return []
 
     def _schedule(self, uuid: str, name: str, schedule: Any, read: Callable[[Node], Node]) -> list[Node]:
-        """A schedule of which no entry can be placed in time allows nothing at any time."""
+        """Make a safe copy of a schedule, which allows nothing if an entry cannot be placed in time."""
         if not isinstance(schedule, list):
             self._reject(uuid, f"{name} {_shown(schedule)} is not a list")
             return [read({})]
@@ -130,7 +131,7 @@ class _Sanitiser:
         return entries
 
     def _name_uniquely(self, top: Node) -> None:
-        """An EVSE that appears twice, itself or with a node above it, gets nothing."""
+        """Give nothing to an EVSE that appears twice, itself or with a node above it."""
         repeated = {node["uuid"] for node in _walk(self._repeated) if node["node_type"] == "Evse"}
         nodes = list(_walk([top]))
         evses = Counter(node["uuid"] for node in nodes if node["node_type"] == "Evse")
@@ -172,7 +173,7 @@ def _walk(tops: list[Node]) -> Iterator[Node]:
 
 
 def _limits_entry(entry: Node) -> Node:
-    """A safe copy of an entry of `schedule_import` or `schedule_export`; of an empty one, one that allows nothing.
+    """Make a safe copy of an entry of an import or export schedule; an empty one allows nothing.
 
     Raises
     ------
@@ -221,7 +222,7 @@ _FACTS: dict[str, tuple[object, ...]] = {
 
 
 def _setpoint_entry(entry: Node) -> Node:
-    """A safe copy of an entry of `schedule_setpoints`; of an empty one, a setpoint of 0 A that nothing overrides.
+    """Make a safe copy of an entry of `schedule_setpoints`; an empty one is 0 A, which nothing overrides.
 
     Raises
     ------
@@ -241,7 +242,7 @@ def _is_number(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    """A value in a few characters, whatever it is."""
+    """Show a value in a few characters, whatever it is."""
     if isinstance(value, dict | list):
         return (
             f"{{{', '.join(map(str, list(value)[:6]))}}}"

@@ -48,7 +48,7 @@ class Limiter:
     nominal_voltage_V: float
 
     def network(self, phases: Floats) -> Network:
-        """The constraints when each EVSE charges on so many phases, an array over (EVSE, slot)."""
+        """Build the constraints when each EVSE charges on so many phases, an array over (EVSE, slot)."""
         kinds = [
             kind for kind in self._kinds(phases) if any(np.isfinite(each).any() for each in kind.capacities)
         ]
@@ -56,7 +56,8 @@ class Limiter:
 
     def _kinds(self, phases: Floats) -> Iterator[Kind]:
         takes_part = self.demand.takes_part.astype(np.float64)
-        labels, loads = ALL_PHASES, [takes_part]
+        labels: tuple[str, ...] = ALL_PHASES
+        loads = [takes_part]
         if self._rotations:
             labels, loads = PHASES, list(takes_part * self.loaded(phases))
         scale = self.watt_scale
@@ -95,7 +96,7 @@ class Limiter:
     def watt_scale(self) -> Floats:
         """Power at the root side of a node for 1 W at the root of the tree, shape (nodes, slots)."""
         efficiency, parents = self.limits.values[EFFICIENCY], self.tree.parents
-        scale = np.ones_like(efficiency)
+        scale: Floats = np.ones_like(efficiency)
         if (efficiency[parents[1:]] != 1).any():
             for position in range(1, len(parents)):
                 scale[position] = scale[parents[position]] * efficiency[parents[position]]
@@ -118,7 +119,7 @@ class Limiter:
         return Kind("A", labels, loads, capacities, self._named("meter"))
 
     def _unbalance_kind(self, phases: Floats, loaded: Floats) -> Kind:
-        """An EVSE of unknown rotation may be on the higher of any two phases, and never relieves the lower."""
+        """Limit the difference between phases; an EVSE of unknown rotation counts as on the higher one."""
         limited = [self.site.nodes.get(uuid) for uuid in self.tree.uuids]
         most = [found.max_unbalance_A if found else None for found in limited]
         capacity = (
@@ -139,7 +140,7 @@ class Limiter:
     def _setpoint_kinds(
         self, setpoints: Setpoints, labels: tuple[str, ...], loads: list[Floats], watts: Floats
     ) -> Iterator[Kind]:
-        """A setpoint concerns the EVSEs below it that obey none of a better priority."""
+        """Apply each setpoint to the EVSEs below it that obey none of a better priority."""
         slots = self.demand.slots
         directions = self.demand.takes_part.shape[1] // slots
 
@@ -160,5 +161,5 @@ class Limiter:
 
 
 def _up_to(setpoint: Floats) -> Floats:
-    """A setpoint as a limit in its direction; NaN is no setpoint."""
+    """Turn a setpoint into a limit in its direction; NaN is no setpoint."""
     return np.where(np.isnan(setpoint), np.inf, np.maximum(setpoint, 0.0))

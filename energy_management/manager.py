@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from energy_management.allocation import Allocation, allocate
+from energy_management.allocation import allocate
+from energy_management.closed_loop import ClosedLoop
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Floats
 from energy_management.demand import IDLE, export_asked, read_demand
@@ -119,7 +120,8 @@ class EnergyManager:
             10 * self.config.update_interval,
         )
         self.report = Report(read.rejected, run)
-        if fingerprint is not None and not readings and run.limiter.meters is None:
+        stands_for_itself = not readings and run.limiter.meters is None and not self.config.closed_loop
+        if fingerprint is not None and stands_for_itself:
             self._last = _Answer(fingerprint, result, run)
         if self._log is not None:
             describe(self.report, self._log)
@@ -147,14 +149,18 @@ class EnergyManager:
         limiter = self._limiter(read, timeline, readings, states, monotonic_s)
         decision = decide(limiter, states, timeline.active, config, monotonic_s)
         order = order_of_admission(limiter.demand, states, monotonic_s)
-        allocation = allocate(limiter, decision.phases, decision.fewer, order)
+        loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
+        wanted_A = loop.wanted_A(limiter, timeline.active) if config.closed_loop else None
+        allocation = allocate(limiter, decision.phases, decision.fewer, order, wanted_A)
+        if wanted_A is not None:
+            allocation = loop.step(limiter, allocation, order, wanted_A, timeline.active)
         run = Run(
             now,
             monotonic_s,
             timeline,
             limiter,
             allocation,
-            grants(limiter, allocation),
+            grants(limiter, allocation, timeline.active),
             states,
             decision,
         )
@@ -186,6 +192,7 @@ class EnergyManager:
             setpoints,
             self._meters(tree, limits.values[CURRENT_A, :, timeline.active], readings, states, monotonic_s),
             voltage_V,
+            ClosedLoop(self.config, self.state.memory, states, monotonic_s).idle_phases(tree, self.site),
         )
 
     def _meters(
@@ -197,7 +204,7 @@ class EnergyManager:
         monotonic_s: float,
     ) -> MeterBudgets | None:
         """Find what meters leave for EVSEs; what they and the EVSEs themselves tell is remembered."""
-        if not readings and not self.site.nodes:
+        if not (readings or self.site.nodes or self.config.closed_loop):
             return None
         memory, voltage_V = self.state.memory, self.config.nominal_ac_voltage
         granted_A = [state.granted_A for state in states]
@@ -229,7 +236,8 @@ class EnergyManager:
         take_turns(
             run.states, asks, allocation.served[at] & asks, run.monotonic_s, self.config.rotation_interval_s
         )
-        granted_A = np.where(allocation.loaded[(slice(None), *at)], allocation.current_A[at], 0.0)
+        signed_A = np.where(demand.exporting[:, run.timeline.active], -1.0, 1.0) * allocation.current_A[at]
+        granted_A = np.where(allocation.loaded[(slice(None), *at)], signed_A, 0.0)
         for state, dropped, currents in zip(
             run.states, allocation.dropped[at].tolist(), granted_A.T.tolist(), strict=True
         ):
@@ -267,6 +275,6 @@ class _Answer:
         return run.monotonic_s <= monotonic_s < min([run.decision.may_change_at, *turn_ends])
 
     def keep(self, monotonic_s: float) -> None:
-        """What was so at the time of the run still is."""
+        """Note that what was so at the time of the run still is."""
         for state in self.run.decision.short:
             state.one_phase_best_at = monotonic_s

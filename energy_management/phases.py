@@ -40,7 +40,7 @@ class Choice:
 
 
 def choices(demand: Demand, mode: str) -> Choice:
-    """What the hardware, the limits on phases and the mode leave to choose."""
+    """Find what the hardware, the limits on phases and the mode leave to choose."""
     present = demand.present_phases
     free = demand.can_switch & (demand.urgency != IDLE)[:, None] & (mode != NEVER)
     free[:, demand.slots :] = False
@@ -67,12 +67,12 @@ def power_on_most_phases(network: Network, choice: Choice, share_A: Floats, volt
     with np.errstate(divide="ignore", invalid="ignore"):
         more_A = np.where(coefficient > 0, network.rows.above(np.minimum, free) / coefficient, np.inf)
         alone_A = np.where(coefficient > 0, network.alone[watts] / coefficient, np.inf)
-    offered_A = np.minimum(share_A + more_A.min(axis=0), alone_A.min(axis=0))
+    offered_A: Floats = np.minimum(share_A + more_A.min(axis=0), alone_A.min(axis=0))
     return offered_A * choice.high * voltage_V
 
 
 def choose(choice: Choice, demand: Demand, power_W: Floats, config: ManagerConfig) -> Floats:
-    """The best number of phases for a power, without regard to what was before this run.
+    """Choose the best number of phases for a power, without regard to what was before this run.
 
     Fewer where power is short of the minimum on most phases, more where it exceeds that by the hysteresis,
     and else as it is.
@@ -110,7 +110,7 @@ class Switching:
         return 0 < allowed <= state.switches
 
     def sticky(self, present: int, low: int, high: int) -> int:
-        """The number of phases once no more switches are allowed."""
+        """Choose the number of phases once no more switches are allowed."""
         wanted = self._config.switch_3ph1ph_switch_limit_stickyness
         return {"SinglePhase": low, "ThreePhase": high}.get(wanted, present)
 

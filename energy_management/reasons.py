@@ -22,7 +22,8 @@ def stops(network: Network, nodes: Coverage, current_A: Floats, step_A: Floats) 
     load = nodes.total_below(network.coefficient * current_A)
     room = network.node_capacity * (1 - _USED_UP) - _USED_UP - load
     step = np.where(network.concerns, network.coefficient * step_A, -np.inf)
-    return room.take(nodes.pair_node, axis=1) < step.take(nodes.pair_evse, axis=1)
+    stopped: Bools = room.take(nodes.pair_node, axis=1) < step.take(nodes.pair_evse, axis=1)
+    return stopped
 
 
 def binding_sources(network: Network, nodes: Coverage, current_A: Floats, step_A: Floats) -> Texts:
@@ -33,7 +34,7 @@ def binding_sources(network: Network, nodes: Coverage, current_A: Floats, step_A
     binding = stops(network, nodes, current_A, step_A)
     power = network.families("W")
     if power.any() and not power.all():
-        by_current = nodes.over_pairs(np.logical_or, binding[~power].any(axis=0))
+        by_current = nodes.over_pairs(np.logical_or, np.logical_or.reduce(binding[~power]))
         binding[power] &= ~by_current[nodes.pair_evse]
     first_of_kind = np.cumsum([0, *(len(kind.labels) for kind in network.kinds[:-1])])
     marks = np.logical_or.reduceat(binding, first_of_kind, axis=0)

@@ -39,9 +39,10 @@ def replay(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as file:
-        yield from (line for line in file if line.strip())
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
+    yield from (line for line in content.decode().splitlines() if line.strip())
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from energy_management.coverage import Floats
 from energy_management.measurement import Vector3
 from energy_management.run import Run
 
@@ -92,7 +93,7 @@ class Report:
         network, tree = self.run.allocation.network, self.run.limiter.tree
         load = tree.coverage.total_below(network.coefficient * self.run.allocation.current_A)
         exceeded = load > network.node_capacity * (1 + _ALLOWED_EXCESS) + _ALLOWED_EXCESS
-        labels = [f"{label} {kind.unit}".strip() for kind in network.kinds for label in kind.labels]
+        labels = [f"{label} {kind.unit}".strip() for kind, label in network.labelled()]
         return [
             f"{tree.uuids[node]}: {labels[family]} {load[family, node, slot]:g} above "
             f"{network.node_capacity[family, node, slot]:g} in slot {slot % self.slots}"
@@ -108,8 +109,9 @@ def _node_load(run: Run, node: int) -> NodeLoad:
     loaded = run.allocation.loaded[:, np.arange(run.grants.current_A.shape[0]), run.columns(active)][:, below]
     load = network.coefficient[:, below, active] @ run.allocation.current_A[below, active]
     scale = run.limiter.watt_scale[node, active]
-    limit_A, limit_W, sources = np.full(3, np.inf), np.inf, []
-    for family, (kind, label) in enumerate((kind, label) for kind in network.kinds for label in kind.labels):
+    limit_A, limit_W = np.full(3, np.inf), np.inf
+    sources: list[str] = []
+    for family, (kind, label) in enumerate(network.labelled()):
         capacity = network.node_capacity[family, node, active]
         if kind.opposing:
             continue
@@ -124,8 +126,8 @@ def _node_load(run: Run, node: int) -> NodeLoad:
     watts = importing * run.grants.phases[below, active] * run.limiter.nominal_voltage_V
     at_root_of_tree = watts / run.limiter.watt_scale[tree.evses[below], active]
     return NodeLoad(
-        _vector(loaded @ importing),
-        _vector(loaded @ (importing - currents)),
+        _vector((loaded * importing).sum(axis=1)),
+        _vector((loaded * (importing - currents)).sum(axis=1)),
         _vector(limit_A) if np.isfinite(limit_A).all() else None,
         float(at_root_of_tree.sum() * scale),
         float(limit_W) if np.isfinite(limit_W) else None,
@@ -133,5 +135,5 @@ def _node_load(run: Run, node: int) -> NodeLoad:
     )
 
 
-def _vector(values: np.typing.NDArray[np.float64]) -> Vector3:
+def _vector(values: Floats) -> Vector3:
     return (float(values[0]), float(values[1]), float(values[2]))

@@ -45,8 +45,8 @@ class Grants:
     phases_source: Texts
 
 
-def grants(limiter: Limiter, allocation: Allocation) -> Grants:
-    """What an allocation gives to each EVSE, in the direction that it is asked for."""
+def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
+    """Collect what an allocation gives to each EVSE, in the direction that it is asked for."""
     demand, network, nodes = limiter.demand, allocation.network, limiter.tree.coverage
     slots = demand.slots
 
@@ -61,12 +61,15 @@ def grants(limiter: Limiter, allocation: Allocation) -> Grants:
     if demand.exporting.any():
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
     phases = asked_for(allocation.phases)
+    sources = asked_for(binding_sources(network, nodes, allocation.current_A, step_A))
+    for evse, reason in allocation.held.items():
+        sources[evse, active] = f"{limiter.tree.evse_uuids[evse]}/{reason}"
     return Grants(
         current_A,
         phases.astype(np.int64),
         current_A * phases * limiter.nominal_voltage_V,
         asked_for(nodes.above(np.logical_or, limits_power)),
-        asked_for(binding_sources(network, nodes, allocation.current_A, step_A)),
+        sources,
         asked_for(_phases_sources(limiter, allocation)),
     )
 
@@ -92,8 +95,7 @@ def enforced_limits(
     columns = (
         grants.current_A,
         grants.phases,
-        grants.power_W,
-        grants.power_is_limited,
+        np.where(grants.power_is_limited, grants.power_W, None),
         grants.source,
         grants.phases_source,
     )
@@ -116,12 +118,12 @@ def enforced_limits(
 
 
 def _limits(
-    current_A: float, phases: int, power_W: float, power_is_limited: bool, source: str, phases_source: str
+    current_A: float, phases: int, power_W: float | None, source: str, phases_source: str
 ) -> dict[str, Any]:
     """Limits of one slot. As in EVerest, zero current comes without a number of phases."""
     limits: dict[str, Any] = {"ac_max_current_A": {"value": current_A, "source": source}}
     if current_A:
         limits["ac_max_phase_count"] = {"value": phases, "source": phases_source}
-    if power_is_limited:
+    if power_W is not None:
         limits["total_power_W"] = {"value": power_W, "source": source}
     return limits

@@ -22,7 +22,7 @@ _ABSENT = 1e300
 
 
 class _Field(NamedTuple):
-    """A limit of EVerest's `LimitsReq`: its name, its value where it is absent, and the range of its values."""
+    """A limit of EVerest's `LimitsReq`: its name, what it is where it is absent, and its range."""
 
     name: str
     absent: float
@@ -53,7 +53,7 @@ _ROOT, _LEAVES = itemgetter("limits_to_root"), itemgetter("limits_to_leaves")
 
 @dataclass(frozen=True)
 class Limits:
-    """What nodes allow, or what EVSEs ask for, in one direction; both sides merged and converted to the root side.
+    """What nodes allow, or what EVSEs ask for, in one direction; both sides merged, as of the root side.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Limits:
     entry: Ints
 
     def beside(self, others: Limits) -> Limits:
-        """These slots and after them those of others."""
+        """Put the slots of others after these."""
         return Limits(
             np.concatenate([self.values, others.values], axis=2),
             np.concatenate([self.entry, others.entry], axis=1),
@@ -85,7 +85,7 @@ class Stamps:
         self._parsed: dict[str, int] = {}
 
     def read(self, schedule: Sequence[Node]) -> int:
-        """The number of the ladder of timestamps that a schedule has."""
+        """Read which ladder of timestamps a schedule has."""
         texts = tuple(map(_TIMESTAMP, schedule))
         number = self._numbers.get(texts)
         if number is None:
@@ -106,7 +106,7 @@ class Stamps:
 
 @dataclass(frozen=True)
 class Schedules:
-    """The schedules of all nodes, entry by entry: those of import, those of export, and two for nodes without.
+    """The schedules of all nodes, entry by entry: of import, of export, and two for nodes without.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Schedules:
     def in_force(
         self, timeline: Timeline, ladders: Sequence[Sequence[int]], is_evse: Bools
     ) -> tuple[Limits, Limits]:
-        """The limits of all nodes in all slots, for import and for export.
+        """Find the limits of all nodes in all slots, for import and for export.
 
         A node without any schedule lets everything pass. An EVSE without one asks for nothing, and so does a
         node in the direction for which it has none.
@@ -209,7 +209,7 @@ def _merge_leaves(values: Floats, leaves: list[Node]) -> Bools:
 
 
 def _read_limits(limits: list[Node]) -> Floats:
-    """The values of all fields, shape (fields, entries)."""
+    """Read the values of all fields, shape (fields, entries)."""
     found = [each[name]["value"] if name in each else absent for each in limits for name, absent in _DEFAULTS]
     if not {*map(type, found)} <= {int, float}:
         raise MalformedRequestError

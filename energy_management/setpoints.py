@@ -38,7 +38,7 @@ class Setpoints:
     source: Texts
 
     def governing(self, tree: Tree) -> Ints:
-        """The priority that each EVSE obeys: the best, so the lowest number, of the nodes above it."""
+        """Find the priority that each EVSE obeys: the best, so the lowest number, of the nodes above it."""
         return tree.coverage.above(np.minimum, self.priority)
 
     def discharging(self, tree: Tree) -> Bools:
@@ -51,7 +51,7 @@ class Setpoints:
 
 
 def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], list[int]]]:
-    """The nodes that have setpoints, with these and their timestamps.
+    """Find the nodes that have setpoints, with these and their timestamps.
 
     Raises
     ------
@@ -124,12 +124,12 @@ def power_at(table: Sequence[Node], frequency_Hz: float) -> float:
 
 
 def frequency_in(node: Node) -> float | None:
-    """The grid frequency [Hz] that the meter of a node reports, if it does."""
+    """Find the grid frequency [Hz] that the meter of a node reports, if it does."""
     for side in ("energy_usage_root", "energy_usage_leaves"):
         usage = node.get(side)
         frequency = usage.get("frequency_Hz") if isinstance(usage, dict) else None
         value = frequency.get("L1") if isinstance(frequency, dict) else None
-        if type(value) in (int, float) and 0 < value < 1000:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1000:
             return float(value)
     return None
 

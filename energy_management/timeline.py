@@ -88,7 +88,7 @@ class Timeline:
         return np.zeros(len(self.starts), dtype=np.int64)
 
     def texts(self) -> list[str]:
-        """The timestamps of the slots as results carry them."""
+        """Write the timestamps of the slots as results carry them."""
         return [format_timestamp(start) for start in self.starts.tolist()]
 
     def entries_in_force(self, stamps: Sequence[int]) -> NDArray[np.int64]:

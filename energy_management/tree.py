@@ -112,7 +112,7 @@ def flatten(request: Node) -> tuple[list[Node], list[int]]:
 
 
 def build(nodes: list[Node], parents: list[int]) -> Tree:
-    """The tree of the nodes that matter: those above or at an EVSE."""
+    """Build the tree of the nodes that matter: those above or at an EVSE."""
     first: list[int] = []
     last: list[int] = []
     evses = 0
