@@ -227,7 +227,10 @@ class Commands:
 
     def _explained(self, uuid: str) -> str:
         self._known(uuid)
-        return self._explain(uuid)
+        try:
+            return self._explain(uuid)
+        except KeyError as error:
+            raise RejectedError(f"nothing has been decided for '{uuid}' yet") from error
 
     def _known(self, uuid: str) -> float:
         limits_A = self._limits_A()

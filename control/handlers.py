@@ -1,11 +1,11 @@
 """Takes what EVerest hands over, from any thread. No handler raises: an exception would end EVerest."""
 
 from control.external_limits import EVEREST_SOURCE, ExternalLimits, LimitError
-from control.inbox import Inbox, InputError
+from control.inbox import Inbox
+from control.messages import MessageError, enforced_limits
 from control.node import Node
 from control.notices import Log, Notices
 from control.orders import Orders
-from control.tree import is_node
 
 
 class Handlers:
@@ -35,14 +35,14 @@ class Handlers:
         """Take a child's ``energy_flow_request``."""
         try:
             self._inbox.request(child, request)
-        except InputError as error:
+        except MessageError as error:
             self._notices.raise_(f"input/{child}", str(error))
 
     def prices(self, prices: object) -> None:
         """Take ``energy_pricing``."""
         try:
             self._inbox.prices(prices)
-        except InputError as error:
+        except MessageError as error:
             self._notices.raise_("input/prices", str(error))
 
     def external_limits(self, limits: object) -> None:
@@ -54,9 +54,12 @@ class Handlers:
 
     def enforce_limits(self, limits: object) -> None:
         """Take ``enforce_limits`` of the node above, in role node."""
-        if not isinstance(limits, dict) or not is_node(limits):
-            self._log.warning("enforce_limits without a uuid is ignored")
-        elif self._node is None:
+        try:
+            checked = enforced_limits(limits)
+        except MessageError as error:
+            self._log.warning(str(error))
+            return
+        if self._node is None:
             self._log.warning("enforce_limits is ignored: below another manager this needs role: node")
         else:
-            self._node.enforce(limits)
+            self._node.enforce(checked)

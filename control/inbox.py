@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from control.clock import Clock
+from control.messages import MessageError, energy_price_schedule
 from control.powermeter import MeterError, reading_of
 from control.schedules import JsonObject
 from control.tree import is_node, is_urgent, walk
 from energy_management.measurement import Reading
-
-
-class InputError(ValueError):
-    """A message is not what it must be and was left out; what was there before stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +78,11 @@ class Inbox:
 
         Raises
         ------
-        InputError
+        MessageError
             It has no uuid, so it cannot be a node of the tree.
         """
         if not isinstance(request, dict) or not is_node(request):
-            raise InputError(f"{child}: energy_flow_request without a uuid is ignored")
+            raise MessageError(f"{child}: energy_flow_request without a uuid is ignored")
         now = self._clock().monotonic_s
         with self._lock:
             before = self._children.get(child)
@@ -113,13 +110,12 @@ class Inbox:
 
         Raises
         ------
-        InputError
-            It is no object.
+        MessageError
+            It is none.
         """
-        if not isinstance(prices, dict):
-            raise InputError("energy_pricing: expected an object, ignored")
+        checked = energy_price_schedule(prices)
         with self._lock:
-            self._prices = prices
+            self._prices = checked
 
     def forget(self, child: str) -> None:
         """Drop a child that is gone; its next request brings it back."""

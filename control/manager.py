@@ -1,7 +1,7 @@
 """Role manager: decides the limits of everything below."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ from control.schedules import JsonObject
 from control.tree import held_uuids, holding, limited
 from energy_management import EnergyManager, EvseAttributes, ManagerConfig, ManagerState, Site
 from energy_management.measurement import Reading
+from energy_management.report import Report
 
 FIRST_OF_ALL = 1_000_000
 """Priority above any that can be configured or ordered."""
@@ -30,25 +31,21 @@ class Decision:
     ----------
     at : Instant
         When.
-    request : EnergyFlowRequest
-        The whole tree.
     limits : list of EnforcedLimits
         One for each EVSE.
     readings : mapping of uuid to Reading
         What was measured.
+    report : Report
+        What the allocation says of it.
     seconds : float
         How long it took.
-    violations, rejected : list of str
-        What is exceeded whatever is decided, and requests that could not be used.
     """
 
     at: Instant
-    request: JsonObject
     limits: list[JsonObject]
     readings: Mapping[str, Reading]
+    report: Report
     seconds: float
-    violations: list[str]
-    rejected: list[str]
 
 
 class Manager:
@@ -65,6 +62,8 @@ class Manager:
         limits of its own.
     orders : Orders
         What was ordered from outside.
+    log : callable
+        Takes the description of every run, with ``debug``.
 
     Attributes
     ----------
@@ -87,11 +86,13 @@ class Manager:
         orders: Orders,
         notices: Notices,
         is_above_trunk: bool,
+        log: Callable[[str], None],
     ) -> None:
         self._own = own
         self._config = config
         self._site = site
-        self._engine = EnergyManager(config, site, state)
+        self._log = log
+        self._engine = EnergyManager(config, site, state, log)
         self._inbox = inbox
         self._branches = branches
         self._dispatcher = dispatcher
@@ -114,16 +115,10 @@ class Manager:
         limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
         seconds = time.perf_counter() - began
         self._dispatcher.offer(self._cautious(limits, request, readings, now), branches.routes)
-        self.decision = Decision(now, request, limits, readings, seconds, *self._report())
-
-    def _report(self) -> tuple[list[str], list[str]]:
-        """Return what is exceeded and what was rejected, and see to the notices."""
-        report = getattr(self._engine, "report", None)
-        if report is None:
-            return [], []
+        report = self._engine.report
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
-        return list(report.violations), list(rejected.values())
+        self.decision = Decision(now, limits, readings, report, seconds)
 
     def _cautious(
         self, limits: list[JsonObject], request: JsonObject, readings: Mapping[str, Reading], now: Instant
@@ -155,7 +150,7 @@ class Manager:
             evses[uuid] = replace(evses.get(uuid, EvseAttributes()), priority=FIRST_OF_ALL)
         if state is self._engine.state and evses == self._engine.site.evses:
             return self._engine
-        return EnergyManager(self._config, Site(evses, self._site.nodes), state)
+        return EnergyManager(self._config, Site(evses, self._site.nodes), state, self._log)
 
     def _request(self, snapshot: Snapshot, branches: Branches, now: Instant) -> JsonObject | None:
         limits = self._orders.limits(now)

@@ -7,16 +7,16 @@ from typing import Protocol
 class Log(Protocol):
     """EVerest's log functions, as far as they are needed."""
 
-    def debug(self, message: str, /) -> object:
+    def debug(self, message: str, /) -> None:
         """For developers."""
 
-    def info(self, message: str, /) -> object:
+    def info(self, message: str, /) -> None:
         """Worth knowing in normal operation."""
 
-    def warning(self, message: str, /) -> object:
+    def warning(self, message: str, /) -> None:
         """Something is wrong, the module copes."""
 
-    def error(self, message: str, /) -> object:
+    def error(self, message: str, /) -> None:
         """Something is wrong, somebody should look."""
 
 

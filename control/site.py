@@ -141,6 +141,7 @@ class EnergySite:
             orders=self._orders,
             notices=self._notices,
             is_above_trunk=outside.has_trunk,
+            log=outside.log.debug,
         )
 
     def _bridge(self, site_file: SiteFile, place: Installation) -> Bridged:

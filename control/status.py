@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
-from control.clock import Instant, parse_timestamp, timestamp
+from control.clock import Instant, timestamp
 from control.manager import Decision
 from control.schedules import JsonObject
-from control.tree import walk
 from energy_management.measurement import Reading, Vector3
+from energy_management.report import NodeLoad
 
 Sink = Callable[[str, JsonObject], None]
 """Takes a state by its name."""
@@ -54,13 +53,14 @@ def allocation(decision: Decision) -> JsonObject:
 
 
 def node_states(decision: Decision) -> JsonObject:
-    """Write ``NodeStates``: limit and measured load of every node."""
+    """Write ``NodeStates``: limit, planned and measured load of every node."""
+    report = decision.report
     return {
         "timestamp": timestamp(decision.at.utc),
         "nodes": [
-            _of_node(node, decision.readings.get(node["uuid"]), decision.at)
-            for node in walk(decision.request)
-            if node.get("node_type") != "Evse"
+            _of_node(uuid, load, decision.readings.get(uuid))
+            for uuid, load in report.nodes.items()
+            if uuid not in report.grants
         ],
     }
 
@@ -80,9 +80,9 @@ def status(decision: Decision | None, degraded: Iterable[str], now: Instant) -> 
         "last_run": timestamp(decision.at.utc),
         "duration_s": round(decision.seconds, 4),
         "evses": len(decision.limits),
-        "slots": max((len(limits["schedule"]) for limits in decision.limits), default=0),
-        "violations": decision.violations,
-        "rejected": decision.rejected,
+        "slots": decision.report.slots,
+        "violations": decision.report.violations,
+        "rejected": [f"{uuid}: {reason}" for uuid, reason in decision.report.rejected],
         "degraded": list(degraded),
     }
 
@@ -101,31 +101,23 @@ def _of_evse(limits: JsonObject, reading: Reading | None) -> JsonObject:
 _LIMITS = {"current_A": "ac_max_current_A", "power_W": "total_power_W", "phase_count": "ac_max_phase_count"}
 
 
-def _of_node(node: JsonObject, reading: Reading | None, now: Instant) -> JsonObject:
-    state: JsonObject = {"uuid": node["uuid"], **_measured(reading)}
-    in_force = _in_force(node.get("schedule_import"), now)
-    for name, key in (("limit_A", "ac_max_current_A"), ("limit_W", "total_power_W")):
-        limits = [side[key] for side in in_force if key in side]
-        if limits:
-            lowest = min(limits, key=lambda limit: limit["value"])
-            state[name] = lowest["value"]
-            state.setdefault("source", lowest["source"])
-    return state
-
-
-def _in_force(schedule: Any, now: Instant) -> list[JsonObject]:
-    """Both sides of the entry in force; none where the schedule cannot be read, which the engine reports."""
-    try:
-        begun = [entry for entry in schedule if parse_timestamp(entry["timestamp"]) <= now.utc]
-        entry = max(begun, key=lambda entry: parse_timestamp(entry["timestamp"]))
-        return [entry["limits_to_root"], entry["limits_to_leaves"]]
-    except (KeyError, TypeError, ValueError):
-        return []
+def _of_node(uuid: str, load: NodeLoad, reading: Reading | None) -> JsonObject:
+    limits = {"limit_A": load.limit_A and _phases(load.limit_A), "limit_W": load.limit_W}
+    return {
+        "uuid": uuid,
+        **{name: limit for name, limit in limits.items() if limit is not None},
+        "granted_A": _phases(load.import_A),
+        "granted_W": round(load.import_W),
+        **_measured(reading),
+        "sources": list(load.sources),
+    }
 
 
 def _measured(reading: Reading | None) -> JsonObject:
-    current: Vector3 | None = reading.current_A if reading else None
-    if current is None:
-        return {}
-    known = zip(("L1", "L2", "L3"), current, strict=True)
-    return {"measured_A": {phase: round(value, 1) for phase, value in known if not math.isnan(value)}}
+    current = reading.current_A if reading else None
+    return {} if current is None else {"measured_A": _phases(current)}
+
+
+def _phases(vector: Vector3) -> JsonObject:
+    known = zip(("L1", "L2", "L3"), vector, strict=True)
+    return {phase: round(value, 1) for phase, value in known if math.isfinite(value)}

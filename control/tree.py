@@ -201,12 +201,15 @@ def limited(request: JsonObject, limits: Mapping[str, ExternalLimits]) -> JsonOb
         return request
     if own is None:
         return {**request, "children": children}
-    return {
-        **request,
-        "children": children,
-        "schedule_import": combine([_entries(request, "schedule_import"), own.schedule_import]),
-        "schedule_export": combine([_entries(request, "schedule_export"), own.schedule_export]),
-    }
+    try:
+        return {
+            **request,
+            "children": children,
+            "schedule_import": combine([request["schedule_import"], own.schedule_import]),
+            "schedule_export": combine([request["schedule_export"], own.schedule_export]),
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {**request, "children": children}  # malformed: it is given nothing anyway
 
 
 def held_uuids(request: JsonObject) -> frozenset[str]:
@@ -282,17 +285,17 @@ def _draws(grant: JsonObject) -> bool:
 
 
 def _held_evse(request: JsonObject, grant: JsonObject) -> JsonObject:
-    limits = dict(grant)
+    entry = next(iter(_entries(request, "schedule_import")), {})
+    asked = entry.get("limits_to_root")
+    limits = {**(asked if isinstance(asked, dict) else {}), **grant}
     if "ac_max_current_A" in grant:
         source = f"{request['uuid']}/{STILL_IN_FORCE}"
         limits["ac_min_current_A"] = {"value": grant["ac_max_current_A"]["value"], "source": source}
+    since_ever = "1970-01-01T00:00:00.000Z"
     return {
         **request,
         "evse_state": "Charging",
         "priority_request": False,
-        "schedule_import": [
-            {**entry, "limits_to_root": {**entry.get("limits_to_root", {}), **limits}, "limits_to_leaves": {}}
-            for entry in _entries(request, "schedule_import")[-1:]
-        ],
+        "schedule_import": [{"timestamp": since_ever, "limits_to_root": limits, "limits_to_leaves": {}}],
         "schedule_export": [],
     }

@@ -87,7 +87,9 @@ class Child:
 
     @property
     def amperes(self) -> list[float]:
-        return [limits["limits_root_side"]["ac_max_current_A"]["value"] for limits in self.received]
+        """Of each limit received; 0 where it says nothing of amperes."""
+        currents = [limits["limits_root_side"].get("ac_max_current_A") for limits in self.received]
+        return [current["value"] if current else 0.0 for current in currents]
 
 
 def limits(uuid: str, amperes: float, valid_for: int = 10, phases: int | None = None) -> dict[str, Any]:

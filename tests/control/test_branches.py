@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from control.branches import Branches, BranchKeeper
-from control.inbox import Inbox, InputError
+from control.inbox import Inbox
+from control.messages import MessageError
 from control.notices import Notices
 from energy_management.measurement import Reading
 from tests.control.sample import RecordingLog, VirtualClock, ampere_limits, evse, node
@@ -76,7 +77,7 @@ def test_one_uuid_is_not_counted_twice(site: Fixture) -> None:
 
 
 def test_a_request_without_uuid_is_refused(site: Fixture) -> None:
-    with pytest.raises(InputError, match="left: energy_flow_request without a uuid"):
+    with pytest.raises(MessageError, match="left: energy_flow_request without a uuid"):
         site.inbox.request("left", {"node_type": "Evse"})
 
 

@@ -1,0 +1,80 @@
+"""Nothing that anybody sends stops the control of the others."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.control.sample import evse, limits
+from tests.control.test_site import Instance
+
+Json = dict[str, Any]
+
+garbage: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def paths(value: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """All places inside a JSON value."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    below = [path for key in keys for path in paths(value[key], (*prefix, key))]
+    return [prefix, *below] if prefix else below
+
+
+def broken(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
+    """Copy with junk at one place; without the place, where the junk is a string."""
+    key, *rest = path
+    copy = dict(value) if isinstance(value, Mapping) else list(value)
+    copy[key] = broken(copy[key], tuple(rest), junk) if rest else junk
+    return copy
+
+
+@st.composite
+def broken_copies(draw: st.DrawFn, value: Json) -> Any:
+    return broken(value, draw(st.sampled_from(paths(value))), draw(garbage))
+
+
+PRICES = {
+    direction: [{"timestamp": "2026-11-22T09:00:00Z", "value": 0.3, "currency": "EUR"}]
+    for direction in ("schedule_import", "schedule_export")
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(broken_copies(evse("b")), broken_copies(PRICES), st.booleans())
+def test_a_malformed_request_and_malformed_prices(request: Any, prices: Any, ordered: bool) -> None:
+    grid = Instance(fuse_limit_A=32)
+    try:
+        if ordered:
+            grid.ask("b", evse("b"))
+            grid.site.commands.call("pause", {"uuid": "b"})
+        grid.ask("b", request)
+        grid.ask("a", evse("a"))
+        grid.site.handlers.prices(prices)
+        grid.measure(0, 0, 0)
+        grid.step()
+        assert grid.children["a"].wait_received(1)[0] >= 16
+        grid.ask("a", evse("a"))
+        grid.step(11)  # b is silent now, what it may still draw is held
+        grid.site.status()
+    finally:
+        grid.site.stop()
+
+
+@settings(max_examples=100, deadline=None)
+@given(broken_copies(limits("a", 16, phases=3)))
+def test_malformed_limits_from_above(limits_: Any) -> None:
+    grid = Instance(fuse_limit_A=32, role="node")
+    try:
+        grid.ask("a", evse("a"))
+        grid.step()
+        grid.site.handlers.enforce_limits(limits_)
+        grid.site.handlers.enforce_limits(limits("a", 7))
+        assert grid.children["a"].wait_for(7)
+        grid.step(15)
+    finally:
+        grid.site.stop()
