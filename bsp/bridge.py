@@ -17,6 +17,7 @@ from typing import Any
 from bsp.bus import Bus, Clock
 from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
 from bsp.device import Device
+from bsp.hub import HubCall, HubLink, HubTransport
 from bsp.leaf import Capabilities
 from bsp.meter import Meter
 from bsp.phase_switch import Memory
@@ -115,7 +116,7 @@ class Bridge:
 
     Parameters
     ----------
-    buses : mapping of str to SerialLink, TcpLink or Transport
+    buses : mapping of str to SerialLink, TcpLink, HubLink or Transport
         The lines by name.
     meters, connectors, relays : mapping
         The devices by name.
@@ -129,13 +130,20 @@ class Bridge:
         What was kept of the connectors' phase switching before a restart.
     on_phase_memory : callable, optional
         Called with a connector's name and what is to be kept of its phase switching, whenever that changes.
+    hub : callable, optional
+        Calls a command of EVerest's serial hub, for buses that are its.
     clock : callable
         Monotonic seconds.
+
+    Raises
+    ------
+    ValueError
+        A bus is EVerest's serial hub, and there is none.
     """
 
     def __init__(
         self,
-        buses: Mapping[str, SerialLink | TcpLink | Transport],
+        buses: Mapping[str, SerialLink | TcpLink | HubLink | Transport],
         meters: Mapping[str, MeterConfig],
         connectors: Mapping[str, ConnectorConfig],
         *,
@@ -145,8 +153,15 @@ class Bridge:
         relays: Mapping[str, RelayConfig] = MappingProxyType({}),
         phase_memories: Mapping[str, Memory] = MappingProxyType({}),
         on_phase_memory: Callable[[str, Memory], None] = lambda _name, _memory: None,
+        hub: HubCall | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
+        for name, link in buses.items():
+            if isinstance(link, HubLink) and hub is None:
+                raise ValueError(
+                    f"bus '{name}' is EVerest's serial hub, but requirement 'serial_hub' is not connected"
+                )
+        self._hub = hub
         self._phase_memories = dict(phase_memories)
         self._on_phase_memory = on_phase_memory
         self._links = buses
@@ -202,7 +217,7 @@ class Bridge:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        buses = {name: Bus(name, _transport(link), clock=self._clock) for name, link in self._links.items()}
+        buses = {name: self._bus(name, link) for name, link in self._links.items()}
         owners = [asyncio.create_task(bus.run(), name=f"bus {name}") for name, bus in buses.items()]
         tasks = [asyncio.create_task(work, name=name) for name, work in self._work(buses)]
         self._ready.set()
@@ -215,6 +230,15 @@ class Bridge:
             await _cancel(owners)
         for task in done - {watch}:
             task.result()  # a task never ends by itself but by a defect, which must be seen
+
+    def _bus(self, name: str, link: SerialLink | TcpLink | HubLink | Transport) -> Bus:
+        if isinstance(link, HubLink):
+            assert self._hub is not None  # the constructor has made sure
+            return Bus(
+                name, HubTransport(self._hub), clock=self._clock, retries=0
+            )  # the hub retries by itself
+        transport = ModbusTransport(link) if isinstance(link, SerialLink | TcpLink) else link
+        return Bus(name, transport, clock=self._clock)
 
     def _work(self, buses: Mapping[str, Bus]) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         work: list[tuple[str, Coroutine[Any, Any, None]]] = []
@@ -312,10 +336,6 @@ class Bridge:
         if cycles:
             await asyncio.wait(cycles, timeout=_STOP_S)
             await _cancel(cycles)
-
-
-def _transport(link: SerialLink | TcpLink | Transport) -> Transport:
-    return ModbusTransport(link) if isinstance(link, SerialLink | TcpLink) else link
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bsp.bridge import ConnectorConfig, ContactorConfig, MeterConfig, RelayConfig
+from bsp.hub import HubLink
 from bsp.profile import ConnectorProfile, MeterProfile, Profile, Serial, connector_profile, meter_profile
 from bsp.relay_profile import RelayProfile, relay_profile
 from bsp.relays import Contactor
@@ -55,7 +56,7 @@ class SiteFile:
     nodes: Mapping[str, NodeSection]
     evses: Mapping[str, EvseSection]
     connectors: Mapping[str, ConnectorSection]
-    buses: Mapping[str, SerialLink | TcpLink]
+    buses: Mapping[str, SerialLink | TcpLink | HubLink]
     bridged_meters: Mapping[str, MeterConfig]
     bridged_relays: Mapping[str, RelayConfig]
     bridged_connectors: Mapping[str, ConnectorConfig]
@@ -142,7 +143,9 @@ class _Reader:
             contactors=_contactors(section.contactors) if section.contactors is not None else None,
         )
 
-    def _link(self, name: str, bus: BusSection) -> SerialLink | TcpLink:
+    def _link(self, name: str, bus: BusSection) -> SerialLink | TcpLink | HubLink:
+        if bus.everest_hub:
+            return HubLink()
         if bus.host is not None:
             timeout_s = 1.0 if bus.timeout is None else bus.timeout
             ports = {profile.port for profile in self._profiles_on(name)}
@@ -187,8 +190,11 @@ class _Reader:
     def _bus_problems(self) -> Iterator[tuple[Key, str]]:
         all_profiles = len(self._profiles()) == len(self._devices())
         for name, bus in self._sections.buses.items():
-            if (bus.serial is None) == (bus.host is None):
-                yield ("buses", name), "needs either 'serial' (a port) or 'host' (a TCP host)"
+            if [bus.serial is not None, bus.host is not None, bus.everest_hub].count(True) != 1:
+                yield (
+                    ("buses", name),
+                    "needs one of 'serial' (a port), 'host' (a TCP host) and 'everest_hub: true'",
+                )
             if bus.host is not None and (bus.baudrate or bus.parity or bus.stop_bits):
                 yield ("buses", name), "baudrate, parity and stop_bits belong to a serial line, not to a host"
             if bus.serial is None or not all_profiles or (bus.baudrate and bus.parity and bus.stop_bits):

@@ -57,19 +57,31 @@ class FuseSection(Section, frozen=True, kw_only=True):
 
 
 class GridSection(FuseSection, frozen=True, kw_only=True):
-    """The grid connection: the fuse at the root."""
+    """The grid connection: the fuse at the root.
+
+    Attributes
+    ----------
+    nominal_voltage : Volts
+        Between a phase and neutral; converts amperes and watts.
+    """
 
     nominal_voltage: Volts = 230.0
 
 
 class NodeSection(FuseSection, frozen=True, kw_only=True):
-    """A sub-fuse, fed by the node `parent`."""
+    """A sub-fuse.
+
+    Attributes
+    ----------
+    parent : str
+        Node that feeds it.
+    """
 
     parent: str = GRID
 
 
 class BusSection(Section, frozen=True, kw_only=True):
-    """A serial line or a TCP host.
+    """A serial line, a TCP host, or a line that EVerest's serial hub owns.
 
     Attributes
     ----------
@@ -81,6 +93,8 @@ class BusSection(Section, frozen=True, kw_only=True):
         Address of a TCP host.
     framing : str
         "tcp", or "rtu" for a serial device server that passes RTU frames.
+    everest_hub : bool
+        The line is that of the module connected as ``serial_hub``, which has its settings, too.
     timeout : Seconds or None
         How long to wait for an answer; by default 500 ms on a line, 1 s from a host.
     """
@@ -92,11 +106,22 @@ class BusSection(Section, frozen=True, kw_only=True):
     host: str | None = None
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
     framing: Literal["tcp", "rtu"] = "tcp"
+    everest_hub: bool = False
     timeout: Seconds | None = None
 
 
 class MeterSection(Section, frozen=True, kw_only=True):
-    """A meter: its profile by name or file, where it is, and how often it is read."""
+    """A meter on a bus.
+
+    Attributes
+    ----------
+    profile : str
+        Name of its profile, or a YAML file of its own, relative to the site file.
+    bus, unit
+        Where it is: bus by name, and Modbus address; by default that of the factory.
+    every : Seconds
+        How often it is read.
+    """
 
     profile: str
     bus: str
@@ -126,7 +151,15 @@ class EvseSection(Section, frozen=True, kw_only=True):
 
 
 class RelaySection(Section, frozen=True, kw_only=True):
-    """A relay board: its profile by name or file, and where it is."""
+    """A relay board.
+
+    Attributes
+    ----------
+    profile : str
+        Name of its profile, or a YAML file of its own, relative to the site file.
+    bus, unit
+        Where it is: bus by name, and Modbus address; by default that of the factory.
+    """
 
     profile: str
     bus: str
@@ -162,8 +195,10 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    profile, bus, unit
-        Which charger, and where.
+    profile : str
+        Name of its profile, or a YAML file of its own, relative to the site file.
+    bus, unit
+        Where it is: bus by name, and Modbus address; by default that of the factory.
     number : int
         Which of its connectors.
     node : str

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bsp.bridge import ContactorConfig
+from bsp.hub import HubLink
 from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
 from control import site_sections
@@ -186,7 +187,7 @@ def test_quantities_read_naturally(write, written: str, is_read_as: float) -> No
         (
             "serial: /dev/serial/by-id/usb-adapter, ",
             "",
-            "site.yaml:9 buses.rs485: needs either 'serial' (a port) or 'host' (a TCP host)",
+            "site.yaml:9 buses.rs485: needs one of 'serial' (a port), 'host' (a TCP host) and ",
         ),
         (
             ", baudrate: 19200, parity: E, stop_bits: 1",
@@ -241,6 +242,10 @@ def test_line_settings_are_the_factorys_when_all_devices_agree(write) -> None:  
             """)
     )
     assert site.buses["rs485"] == SerialLink("/dev/ttyUSB0", 19200, "E", 1, 0.5)
+
+
+def test_a_line_can_be_that_of_everests_hub(write) -> None:  # type: ignore[no-untyped-def]
+    assert load_site(write("buses: {rs485: {everest_hub: true}}")).buses == {"rs485": HubLink()}
 
 
 def test_a_profile_can_lie_beside_the_site_file(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
