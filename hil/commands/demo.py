@@ -61,7 +61,7 @@ def _view() -> Iterator[Callable[[Snapshot], None]]:
         yield _Lines()
         return
     with Live(console=console, auto_refresh=False) as display:
-        display.update("starting: broker, runtime, four modules …", refresh=True)
+        display.update("starting: broker, runtime, modules …", refresh=True)
         yield lambda snapshot: display.update(live(snapshot), refresh=True)
 
 

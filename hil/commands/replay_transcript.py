@@ -90,4 +90,8 @@ def show(verdicts: Sequence[Verdict], console: Console) -> None:
         )
     console.print(table)
     equal = sum(verdict.equal for verdict in verdicts)
-    console.print(f"{len(verdicts)} limits: {equal} equal, {len(verdicts) - equal} different")
+    other_source = sum(verdict.other_source for verdict in verdicts)
+    console.print(
+        f"{len(verdicts)} limits: {equal} equal ({other_source} of them name another source), "
+        f"{len(verdicts) - equal} different"
+    )

@@ -43,7 +43,8 @@ class Installation:
     seed : int
         Of the house load.
     elsewhere : mapping of str to callable
-        Currents of the EVSEs that are simulated in other processes, on their own phases.
+        Currents of the EVSEs that are simulated in other processes, on their own phases. They come over MQTT
+        and are up to a second old, for the meter and for the guard of the fuse alike.
 
     Attributes
     ----------

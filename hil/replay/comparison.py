@@ -89,6 +89,11 @@ class Verdict:
         """Whether both give the EVSE the same."""
         return self.ours is not None and self.everest.same_as(self.ours)
 
+    @property
+    def other_source(self) -> bool:
+        """Whether both give the same, but name different limits as the reason."""
+        return self.equal and self.ours is not None and self.ours.source != self.everest.source
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -140,7 +145,7 @@ def stretches(verdicts: Sequence[Verdict]) -> Iterator[Stretch]:
     by_evse = sorted(verdicts, key=lambda verdict: (verdict.uuid, verdict.at_s))
 
     def sameness(verdict: Verdict) -> tuple[object, ...]:
-        return (verdict.uuid, verdict.evse_state, verdict.everest, verdict.ours, verdict.reason)
+        return (verdict.uuid, verdict.evse_state, str(verdict.everest), str(verdict.ours), verdict.reason)
 
     for _, group in groupby(by_evse, key=sameness):
         same = list(group)

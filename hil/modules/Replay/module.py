@@ -18,7 +18,7 @@ def main() -> None:
     session = RuntimeSession()
     module = Module(session)
     log.update_process_name(module.info.id)
-    config = module.say_hello().configs.module
+    config = module.say_hello().configs.module or {}
     transcript = load_transcript(Path(config["transcript"]))
     speed = config["speed"]
     module.implement_command("energy_grid", "enforce_limits", lambda _: None)

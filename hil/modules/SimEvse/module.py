@@ -88,7 +88,7 @@ def main() -> None:
     session = RuntimeSession()
     module = Module(session)
     log.update_process_name(module.info.id)
-    evse = SimEvse(module, module.say_hello().configs.module)
+    evse = SimEvse(module, module.say_hello().configs.module or {})
     module.implement_command("energy_grid", "enforce_limits", evse.enforce_limits)
     ready, stop = threading.Event(), threading.Event()
     module.shutdown_handler(stop.set)

@@ -1,0 +1,27 @@
+"""Options by which commands are told which device they are about."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Tcp = Annotated[str | None, typer.Option("--tcp", metavar="HOST[:PORT]", help="Modbus TCP host.")]
+Serial = Annotated[str | None, typer.Option("--serial", metavar="PORT", help="RS-485 adapter.")]
+Baud = Annotated[
+    int | None, typer.Option("--baud", help="Baud rate; by default the device's factory setting.")
+]
+Parity = Annotated[str | None, typer.Option("--parity", metavar="N|E|O", help="Parity of the line.")]
+StopBits = Annotated[int | None, typer.Option("--stop-bits", metavar="1|2", help="Stop bits of the line.")]
+RtuOverTcp = Annotated[
+    bool, typer.Option("--rtu-over-tcp", help="The host is a serial device server that passes RTU frames.")
+]
+Timeout = Annotated[float | None, typer.Option("--timeout", min=0.01, help="Seconds to wait for an answer.")]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="What it is: a name of `hil devices`, or a YAML file.")
+]
+Unit = Annotated[int | None, typer.Option("--unit", min=0, max=255, help="Its Modbus address.")]
+Number = Annotated[int, typer.Option("--number", min=1, help="Which connector of a charger with several.")]
+SiteFile = Annotated[Path | None, typer.Option("--site", help="Take all of this from a site file.")]
+SiteName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Its name in the site file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
