@@ -29,8 +29,8 @@ _SITE_FILE = """\
 
 ## Site file
 
-Quantities are numbers or read naturally (`35 A`, `500 ms`). Unknown keys are errors. A key without default must
-be given. `control/site.schema.json` is the JSON Schema of the file, for editors.
+Quantities are numbers or read naturally (`35 A`, `500 ms`). Unknown keys are errors. A key without default
+must be given. `control/site.schema.json` is the JSON Schema of the file, for editors.
 """
 
 _ATTRIBUTE = re.compile(r"^(?P<names>\w[\w, ]*?)(?: : .*)?$")
