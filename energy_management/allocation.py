@@ -36,6 +36,8 @@ class Allocation:
         Per phase; not negative, whatever the direction.
     events : list of Event
         How the filling went.
+    target_A : ndarray of float
+        Where the currents are going; the same but while some wait for others to fall.
     held : dict of int to str
         Why an EVSE, by its position, gets less in the slot that is active now than the limits of nodes allow.
     """
@@ -47,6 +49,7 @@ class Allocation:
     served: Bools
     current_A: Floats
     events: list[Event]
+    target_A: Floats
     held: dict[int, str] = field(default_factory=dict)
 
 
@@ -85,7 +88,10 @@ def allocate(
         floor_A = np.where(leftover.served, demand.minimum_A, current_A)
         current_A = share(network, demand, leftover.served, floor_A, events)
         served = served | leftover.served
-    return Allocation(network, phases, limiter.loaded(phases), admission.dropped, served, current_A, events)
+    loaded = limiter.loaded(phases)
+    return Allocation(
+        network, phases, loaded, admission.dropped, served, current_A, events, target_A=current_A
+    )
 
 
 def share(

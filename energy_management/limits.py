@@ -36,6 +36,8 @@ class Limiter:
         What meters leave for EVSEs.
     nominal_voltage_V : float
         Between current and power.
+    idle_phases : ndarray of bool, shape (3, evses)
+        Grid phases that cars do not use though they could.
     """
 
     tree: Tree
@@ -46,6 +48,7 @@ class Limiter:
     setpoints: Setpoints | None
     meters: MeterBudgets | None
     nominal_voltage_V: float
+    idle_phases: Bools
 
     def network(self, phases: Floats) -> Network:
         """Build the constraints when each EVSE charges on so many phases, an array over (EVSE, slot)."""
@@ -59,7 +62,9 @@ class Limiter:
         labels: tuple[str, ...] = ALL_PHASES
         loads = [takes_part]
         if self._rotations:
-            labels, loads = PHASES, list(takes_part * self.loaded(phases))
+            loaded = self.loaded(phases)
+            labels, loads = PHASES, list(takes_part * loaded)
+            phases = np.minimum(phases, loaded.sum(axis=0))
         scale = self.watt_scale
         watts = takes_part * phases * (self.nominal_voltage_V / scale[self.tree.evses])
         current_A, power_W = self.limits.values[CURRENT_A], self.limits.values[POWER_W]
@@ -77,7 +82,7 @@ class Limiter:
         loaded = np.tile(phases > 0, (3, 1, 1))
         for evse, rotation in self._rotations.items():
             for conductor, phase in enumerate(rotation):
-                loaded[phase, evse] = phases[evse] > conductor
+                loaded[phase, evse] = (phases[evse] > conductor) & ~self.idle_phases[phase, evse]
         return loaded
 
     @cached_property

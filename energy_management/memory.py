@@ -12,9 +12,13 @@ from energy_management.measurement import Reading, Vector3
 from energy_management.site import ROTATIONS, Site
 from energy_management.tree import Tree
 from energy_management.trust import MeterTrust
+from energy_management.usage import Usage
 
 CHARGING = "Charging"
 """The `evse_state` in which an EVSE counts as drawing its grant, where nobody measures it."""
+
+WITHOUT_CAR = ("Unplugged", "Disabled", "Finished")
+"""In these an EVSE has nothing that could draw its grant."""
 
 
 @dataclass
@@ -33,11 +37,14 @@ class Memory:
     ----------
     draws : dict
         Of EVSEs.
+    usages : dict
+        What cars make of their grants.
     nodes : dict
         Of nodes with a meter.
     """
 
     draws: dict[str, Draw] = field(default_factory=dict)
+    usages: dict[str, Usage] = field(default_factory=dict)
     nodes: dict[str, NodeMemory] = field(default_factory=dict)
 
     def observe(
@@ -63,8 +70,7 @@ class Memory:
             tree.evses.tolist(), granted_A, self.draws.items(), strict=True
         ):
             draw.forget_before(monotonic_s - REMEMBERED_S)
-            is_charging = tree.nodes[position].get("evse_state", CHARGING) == CHARGING
-            draw.allow(Bounds(monotonic_s, granted if is_charging else NOTHING, granted))
+            draw.allow(_allowed(tree.nodes[position].get("evse_state", CHARGING), granted, monotonic_s))
             reading = readings.get(uuid)
             if reading is not None:
                 attributes = site.evses.get(uuid)
@@ -73,3 +79,12 @@ class Memory:
                 if not any(map(math.isnan, currents_A)):
                     wiring = None if rotation is None else ROTATIONS[rotation]
                     draw.sample(on_grid(currents_A, wiring, reading.taken_at))
+
+
+def _allowed(state: str, granted_A: Vector3, now_s: float) -> Bounds:
+    """Bounds of what an EVSE may draw by its state and its grant, of which export is negative."""
+    if state in WITHOUT_CAR:
+        return Bounds(now_s, NOTHING, NOTHING)
+    if min(granted_A) < 0.0:
+        return Bounds(now_s, granted_A, NOTHING)
+    return Bounds(now_s, granted_A if state == CHARGING else NOTHING, granted_A)

@@ -53,10 +53,10 @@ class Run:
     @cached_property
     def step_A(self) -> Floats:
         """By how much the current of each EVSE could be raised at least, shape (evses, slots)."""
-        return np.where(self.allocation.current_A > 0, 0.0, self.limiter.demand.minimum_A)
+        return np.where(self.allocation.target_A > 0, 0.0, self.limiter.demand.minimum_A)
 
     @cached_property
     def stops(self) -> Bools:
         """Which limits stop which EVSE, shape (families, pairs, slots)."""
         nodes = self.limiter.tree.coverage
-        return stops(self.allocation.network, nodes, self.allocation.current_A, self.step_A)
+        return stops(self.allocation.network, nodes, self.allocation.target_A, self.step_A)

@@ -1,0 +1,83 @@
+"""What a car makes of its grant: less than it may, or on fewer phases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from energy_management.config import ManagerConfig
+from energy_management.measurement import Vector3
+
+CLEARLY_A = 0.5
+"""A draw this much below what varies anyway is clearly less; meters and chargers are not exact."""
+
+DRAWS_A = 3.0
+IDLE_A = 0.5
+"""While a car draws at least the one on a phase, it does not use those on which it draws at most the other."""
+
+PHASES_AFTER_S = 15.0
+"""How long that must be so. Onboard chargers start their phases within a few seconds."""
+
+
+@dataclass
+class Usage:
+    """What one EVSE has made of its grant in this session.
+
+    Attributes
+    ----------
+    wanted_A : float or None
+        More than this it does not use; None if that is not known.
+    less_since_s : float or None
+        Since when it has drawn clearly less than it may.
+    most_A : float
+        The most it has drawn since then.
+    idle_since_s : list of float or None
+        Since when each grid phase has been idle while others were not.
+    phases : int
+        Number of phases that the EVSE offered then.
+    """
+
+    wanted_A: float | None = None
+    less_since_s: float | None = None
+    most_A: float = 0.0
+    idle_since_s: list[float | None] = field(default_factory=lambda: [None, None, None])
+    phases: int = 0
+
+    def follow(
+        self, drawn_A: float, granted_A: float, minimum_A: float, now_s: float, config: ManagerConfig
+    ) -> None:
+        """Take the current of the phase that it draws most on.
+
+        Parameters
+        ----------
+        granted_A, minimum_A : float
+            What it may draw, and the least that it could be given, per phase.
+        """
+        margin_A = config.unused_margin_A
+        may_draw_A = granted_A if self.wanted_A is None else min(granted_A, self.wanted_A)
+        if drawn_A >= may_draw_A - margin_A / 2:
+            self.wanted_A = self.less_since_s = None
+        elif drawn_A >= may_draw_A - margin_A - CLEARLY_A:
+            self.less_since_s = None
+        elif self.less_since_s is None:
+            self.less_since_s, self.most_A = now_s, drawn_A
+        elif now_s - self.less_since_s < config.unused_after_s:
+            self.most_A = max(self.most_A, drawn_A)
+        else:
+            self.wanted_A = max(self.most_A + margin_A, minimum_A)
+            self.less_since_s = None
+
+    def follow_phases(self, drawn_A: Vector3, offered: Sequence[bool], now_s: float) -> None:
+        """Take the current per grid phase, of those that the EVSE offers."""
+        if sum(offered) != self.phases:
+            self.phases, self.idle_since_s = sum(offered), [None, None, None]
+        draws = max(drawn_A) >= DRAWS_A
+        for phase, current in enumerate(drawn_A):
+            if abs(current) > IDLE_A or not offered[phase]:
+                self.idle_since_s[phase] = None
+            elif draws and self.idle_since_s[phase] is None:
+                self.idle_since_s[phase] = now_s
+
+    def idle_phases(self, now_s: float) -> list[bool]:
+        """Tell which grid phases its car does not use."""
+        return [since is not None and now_s - since >= PHASES_AFTER_S for since in self.idle_since_s]
