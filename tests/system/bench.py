@@ -46,6 +46,11 @@ class Bench:
         self._changed = threading.Condition()
         self._standalone: dict[str, subprocess.Popen[str]] = {}
         self._client = BrokerAddress.parse(broker).new_client()
+        self._nodes = {
+            module_id
+            for module_id, module in manager.config.modules.items()
+            if module.manifest.module_type in ("PyEnergyManager", "EnergyNode")
+        }
 
     # -- what is seen
 
@@ -53,8 +58,8 @@ class Bench:
         at = time.monotonic()
         with self._changed:
             self.seen.append((at, message))
-            # Nodes on the way get the limit, too: what counts is what arrives at the EVSE itself.
-            if message.kind == "enforce_limits" and message.module_id == message.data["uuid"]:
+            # Nodes on the way get the limit, too; what counts is what arrives at an EVSE.
+            if message.kind == "enforce_limits" and message.module_id not in self._nodes:
                 self.book.add(Sent(at, message.data))
             self._changed.notify_all()
 
@@ -111,10 +116,9 @@ class Bench:
 
     def start(self, module_id: str) -> None:
         """Start a module that the configuration calls standalone."""
-        module_type = self.manager.config.modules[module_id].manifest.module_type
-        directory = ROOT if module_type == "PyEnergyManager" else ROOT / "hil/modules" / module_type
+        script = self.manager.config.modules[module_id].manifest.script
         process = subprocess.Popen(
-            [sys.executable, str(directory / "module.py")],
+            [sys.executable, str(script)],
             env=environment_of(module_id, self._broker, self.manager.prefix),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -146,6 +150,11 @@ class Bench:
         self.lines.extend(f"{module_id}: {line.rstrip()}" for line in process.stdout)
 
 
+def to(module: str, implementation: str = "energy_grid") -> Json:
+    """Name one end of a connection."""
+    return {"module_id": module, "implementation_id": implementation}
+
+
 def example(name: str, **changes: Json) -> Json:
     """Load the configuration of an example; `changes` replace values of ``config_module``, by module."""
     config: Json = yaml.safe_load((ROOT / "examples" / name / "config.yaml").read_text(encoding="utf-8"))
@@ -166,7 +175,8 @@ def running(
         The test ends the run itself, by force.
     """
     path = directory / f"{uuid.uuid4().hex}.yaml"
-    path.write_text(yaml.safe_dump(dict(config)))
+    settings = {"modules_dir": str(Path(__file__).parent / "modules"), **config.get("settings", {})}
+    path.write_text(yaml.safe_dump({**config, "settings": settings}))
     lines: list[str] = []
     manager = Manager(path, broker=broker, log=lines.append, retain_topics=True)
     bench = Bench(manager, broker, lines)

@@ -1,0 +1,199 @@
+"""What happens to running sites: processes killed, cars that come, limits from outside.
+
+Five small sites run side by side in one EVerest, each with a story of its own: most of their time they wait.
+"""
+
+import json
+import statistics
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.bench import Bench, running, to
+from tests.system.test_levels import leaf
+
+Json = dict[str, Any]
+
+FUSE_A = 32.0
+SETTLE_S = 1.0
+"""More than the messages of one decision take to reach their EVSEs on a busy machine."""
+
+VALID_S = 10.0
+"""How long limits are valid, as in EVerest: ten times the interval of the manager."""
+
+
+def manager(*children: str, **config: Any) -> Json:
+    """Fuse and manager in one instance."""
+    connections = {"energy_consumer": [to(child) for child in children]}
+    timing = {"child_timeout_s": 2.0}
+    return {
+        "module": "PyEnergyManager",
+        "config_module": {"fuse_limit_A": FUSE_A, **timing, **config},
+        "connections": connections,
+    }
+
+
+def node(*children: str, **config: Any) -> Json:
+    return manager(*children, role="node", **config)
+
+
+def root(trunk: str, **config: Any) -> Json:
+    """Manager above nodes."""
+    return {
+        "module": "PyEnergyManager",
+        "config_module": {"child_timeout_s": 2.0, **config},
+        "connections": {"energy_trunk": [to(trunk)]},
+    }
+
+
+def evse(**config: Any) -> Json:
+    car = {"plug_in_after_s": 0, "auth_after_s": 0, "car_max_current_A": 32}
+    return {"module": "SimEvse", "config_module": {**car, **config}}
+
+
+def standalone(module: Json) -> Json:
+    """Start it by itself, so that it may die without ending everything."""
+    return {**module, "standalone": True}
+
+
+def sites(leaves: Path) -> Json:
+    return {
+        # a child is killed
+        "one": manager("one_a", "one_b"),
+        "one_a": evse(),
+        "one_b": standalone(evse()),
+        # a node is killed
+        "two": root("two_site"),
+        "two_site": node("two_garage", "two_b"),
+        "two_garage": standalone(node("two_a", fuse_limit_A=24)),
+        "two_a": evse(),
+        "two_b": evse(),
+        # the manager is killed
+        "three": standalone(manager("three_a", "three_b")),
+        "three_a": evse(),
+        "three_b": evse(),
+        # nothing happens
+        "four": {
+            **manager(fuse_limit_A=100),
+            "connections": {"energy_consumer": [to("four_leaves", f"leaf{n}") for n in range(1, 6)]},
+        },
+        "four_leaves": {"module": "Leaves", "config_module": {"requests": str(leaves)}},
+        # a manager that runs once a minute
+        "five": root("five_site", update_interval=60, child_timeout_s=200.0),
+        "five_site": node("five_a", "five_b"),
+        "five_a": evse(auth_after_s=1),
+        "five_b": evse(plug_in_after_s=12, auth_after_s=1),
+    }
+
+
+def killed_child(bench: Bench) -> None:
+    bench.wait_for_limits(one_a=16, one_b=16)
+    bench.kill("one_b")
+    last = bench.book.sent["one_b"][-1]
+    bench.wait_for_limits(one_a=32)
+    freed_at = bench.book.sent["one_a"][-1].at
+    assert freed_at >= last.at + VALID_S, "its car may draw until the limit has run out"
+    bench.start("one_b")
+    bench.wait_for_limits(one_a=16, one_b=16)
+
+
+def killed_node(bench: Bench) -> None:
+    bench.wait_for_limits(two_a=16, two_b=16)
+    bench.kill("two_garage")
+    last = bench.book.sent["two_a"][-1]
+    bench.wait_for_limits(two_b=32)
+    freed_at = bench.book.sent["two_b"][-1].at
+    assert freed_at >= last.at + VALID_S, "the car below it may draw until the limit has run out"
+    bench.wait_for(lambda: bench.drawn_A("two_a")[-1] == (0, 0, 0), "two_a without power")
+    bench.start("two_garage")
+    bench.wait_for_limits(two_a=16, two_b=16)
+
+
+def killed_manager(bench: Bench) -> None:
+    bench.wait_for_limits(three_a=16, three_b=16)
+    for name in ("three_a", "three_b"):
+        bench.wait_for(lambda name=name: (16, 16, 16) in bench.drawn_A(name), "cars that draw")  # type: ignore[misc]
+    bench.kill("three")
+    for name in ("three_a", "three_b"):
+        bench.wait_for(lambda name=name: bench.drawn_A(name)[-1] == (0, 0, 0), "cars that stop")  # type: ignore[misc]
+    restarted_after = len(bench.book.sent["three_a"])
+    bench.start("three")
+    bench.wait_for(lambda: len(bench.book.sent["three_a"]) > restarted_after, "new limits")
+    bench.wait_for_limits(three_a=16, three_b=16)
+    bench.wait_for(lambda: bench.drawn_A("three_a")[-1] == (16, 16, 16), "a car that draws again")
+
+
+def unchanged(bench: Bench) -> float:
+    """Messages per second to each of five EVSEs of which none changes."""
+    evses = [f"four_{n}" for n in range(5)]
+    bench.wait_for_limits(**dict.fromkeys(evses, 20.0))
+    before = [len(bench.book.sent[evse]) for evse in evses]
+    watched_s = 20.0
+    bench.let_pass(watched_s)
+    after = [len(bench.book.sent[evse]) for evse in evses]
+    return statistics.mean(b - a for a, b in zip(before, after, strict=True)) / watched_s
+
+
+def prompt(bench: Bench) -> None:
+    """The manager's next regular run is a minute away: whatever happens sooner, it was asked to."""
+    bench.wait_for_limits(five_a=32)
+    bench.wait_for_story({"five_a": 32, "five_b": 0}, {"five_a": 16, "five_b": 16})
+    bench.set_external_limit("five_site", 20)
+    bench.wait_for_limits(five_a=10, five_b=10, within_s=10)
+    bench.set_external_limit("five_site", None)
+    bench.wait_for_limits(five_a=16, five_b=16, within_s=10)
+
+
+@pytest.fixture(scope="module")
+def bench(shared_mosquitto: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    directory = tmp_path_factory.mktemp("sites")
+    leaves = directory / "leaves.json"
+    leaves.write_text(json.dumps([leaf(f"four_{n}", 32) for n in range(5)]))
+    with running({"active_modules": sites(leaves)}, shared_mosquitto, directory) as running_bench:
+        yield running_bench
+
+
+@pytest.fixture(scope="module")
+def stories(bench: Bench) -> Iterator[dict[str, Future[Any]]]:
+    """Let all of them happen at once."""
+    all_stories = [killed_child, killed_node, killed_manager, unchanged, prompt]
+    with ThreadPoolExecutor(len(all_stories)) as pool:
+        yield {story.__name__: pool.submit(story, bench) for story in all_stories}
+
+
+def assert_within_fuse(bench: Bench, *evses: str) -> None:
+    assert bench.book.highest_sum_A(evses, SETTLE_S) <= FUSE_A + 1e-6
+
+
+def test_the_share_of_a_killed_child_is_free_once_its_limit_has_run_out(
+    bench: Bench, stories: dict[str, Future[Any]]
+) -> None:
+    stories["killed_child"].result()
+    assert_within_fuse(bench, "one_a", "one_b")
+
+
+def test_a_killed_node_comes_back_to_what_was_before(bench: Bench, stories: dict[str, Future[Any]]) -> None:
+    stories["killed_node"].result()
+    assert_within_fuse(bench, "two_a", "two_b")
+
+
+def test_without_a_manager_cars_stop_and_with_it_they_go_on(
+    bench: Bench, stories: dict[str, Future[Any]]
+) -> None:
+    stories["killed_manager"].result()
+    assert_within_fuse(bench, "three_a", "three_b")
+
+
+def test_what_does_not_change_is_hardly_ever_sent(stories: dict[str, Future[Any]]) -> None:
+    everest_per_s = 1.0  # once for each run of its manager
+    assert stories["unchanged"].result() <= 0.1 * everest_per_s
+
+
+def test_cars_and_limits_from_outside_are_answered_at_once(
+    bench: Bench, stories: dict[str, Future[Any]]
+) -> None:
+    stories["prompt"].result()
+    assert_within_fuse(bench, "five_a", "five_b")
