@@ -101,3 +101,17 @@ def test_the_example_says_how_each_evse_is_wired() -> None:
         "carport": (1, 2, 0),
         "yard": (2, 0, 1),
     }
+
+
+def test_a_module_that_dies_makes_it_fail_and_leaves_nothing_behind() -> None:
+    process = start_demo("--seconds", "30")
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    assert " grid " in first, first + process.stdout.read()
+    (module,) = [child for child in left_over(process.pid) if child.environ().get("EV_MODULE") == "grid"]
+    module.kill()
+    output, _ = process.communicate(timeout=END_S)
+    assert process.returncode == 1
+    assert "PROBLEM: module grid (PyEnergyManager) exited with code 137" in output
+    assert output.splitlines()[-1] == "NOT OK"
+    assert left_over(process.pid) == []
