@@ -271,7 +271,7 @@ def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
         run.wait_for(lambda: {"get_status", "explain"} <= run.control.keys(), "status and explanation")
         assert run.control["get_status"]["degraded"] == []
         assert run.control["explain"]["status"] == "Accepted"
-        assert "left" in run.control["explain"]["message"]
+        assert "grid 24 A full" in run.control["explain"]["message"]
 
 
 def crowd(directory: Path, count: int) -> None:
