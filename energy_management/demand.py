@@ -103,6 +103,13 @@ class Demand:
             if (members := self.urgency == urgency).any():
                 yield members[:, None]
 
+    def rank(self) -> Floats:
+        """Give each EVSE the number of its class in the order of filling, shape (evses, 1)."""
+        rank = np.zeros(self.weight.shape)
+        for number, members in enumerate(self.classes()):
+            rank[members] = number
+        return rank
+
 
 def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoints | None) -> Bools:
     """Who is to export: where a setpoint says so, or the EVSE itself wants no import but offers export.

@@ -70,14 +70,14 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
     """Every limit that leaves no more, from the root down, each phase of it only if not all are the same."""
     network, tree = run.allocation.network, run.limiter.tree
     start, stop = tree.coverage.pair_start[evse : evse + 2]
-    step_A = run.step_A[evse, column]
+    missing_A = 0.0 if run.allocation.target_A[evse, column] else run.limiter.demand.minimum_A[evse, column]
     for pair in range(start, stop):
         node = int(tree.coverage.pair_node[pair])
         family = 0
         for kind in network.kinds:
             here = range(family, family + len(kind.labels))
             family = here.stop
-            stopped = [each for each in here if run.stops[each, pair, column]]
+            stopped = [each for each in here if run.binding[each, pair, column]]
             if not stopped:
                 continue
             capacity = min(network.node_capacity[each, node, column] for each in stopped)
@@ -89,7 +89,7 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
                 "" if len(labels) == 3 or not labels[0] or kind.unit == "W" else f" on {' and '.join(labels)}"
             )
             what = f"{tree.uuids[node]} {capacity:g} {kind.unit}"
-            yield f"{what} {f'has no room for {step_A:g} A' if step_A else 'full'}{where} ({source})"
+            yield f"{what} {f'has no room for {missing_A:g} A' if missing_A else 'full'}{where} ({source})"
 
 
 def describe(report: Report, log: Callable[[str], None]) -> None:

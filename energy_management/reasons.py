@@ -8,37 +8,46 @@ import numpy as np
 
 from energy_management.constraints import Network
 from energy_management.coverage import Bools, Coverage, Floats, Ints, Texts
+from energy_management.demand import Demand
 
 _USED_UP = 1e-7
 """Relative and absolute room below which a limit counts as used up."""
 
+_HIGHEST_LEVEL = 1e6
+"""Levels above this are not told apart, so that classes can be."""
 
-def stops(network: Network, nodes: Coverage, current_A: Floats, step_A: Floats) -> Bools:
-    """Where a limit leaves no room for another step of an EVSE, shape (families, pairs, slots).
 
-    The step is an EVSE's minimum while it has nothing, since it takes no less. Pairs are those of an EVSE and
-    a node above it.
+def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats) -> Bools:
+    """Which limits keep an EVSE from having more, shape (families, pairs, slots).
+
+    Such a limit is used up, or leaves less than its minimum to an EVSE that has nothing; and of those that
+    share it none that could give way has a higher level. Pairs are those of an EVSE and a node above it.
     """
-    load = nodes.total_below(network.coefficient * current_A)
-    room = network.node_capacity * (1 - _USED_UP) - _USED_UP - load
-    step = np.where(network.concerns, network.coefficient * step_A, -np.inf)
-    stopped: Bools = room.take(nodes.pair_node, axis=1) < step.take(nodes.pair_evse, axis=1)
-    return stopped
+    coefficient, concerns = network.coefficient, network.concerns
+    room = network.node_capacity * (1 - _USED_UP) - _USED_UP - nodes.total_below(coefficient * current_A)
+    step = np.where(concerns, coefficient * np.where(current_A > 0, 0.0, demand.minimum_A), -np.inf)
+    level = np.minimum(current_A / demand.weight, _HIGHEST_LEVEL)
+    rank = level + 10 * _HIGHEST_LEVEL * demand.rank()
+    could_give_way = concerns & (current_A > demand.minimum_A * (1 + _USED_UP))
+    highest = -nodes.least_below(np.where(could_give_way, -rank, np.inf))
+    is_highest = np.where(current_A > 0, rank + _USED_UP * (1 + level), np.inf)
+    used_up = room.take(nodes.pair_node, axis=1) < step.take(nodes.pair_evse, axis=1)
+    return used_up & (is_highest.take(nodes.pair_evse, axis=0) >= highest.take(nodes.pair_node, axis=1))
 
 
-def binding_sources(network: Network, nodes: Coverage, current_A: Floats, step_A: Floats) -> Texts:
+def binding_sources(network: Network, nodes: Coverage, demand: Demand, current_A: Floats) -> Texts:
     """Who set the limits that bind each EVSE in each slot, joined root to leaf by commas as EVerest does.
 
     Power limits are named only where no current limit binds.
     """
-    binding = stops(network, nodes, current_A, step_A)
+    marks = binding(network, nodes, demand, current_A)
     power = network.families("W")
     if power.any() and not power.all():
-        by_current = nodes.over_pairs(np.logical_or, np.logical_or.reduce(binding[~power]))
-        binding[power] &= ~by_current[nodes.pair_evse]
+        by_current = nodes.over_pairs(np.logical_or, np.logical_or.reduce(marks[~power]))
+        marks[power] &= ~by_current[nodes.pair_evse]
     first_of_kind = np.cumsum([0, *(len(kind.labels) for kind in network.kinds[:-1])])
-    marks = np.logical_or.reduceat(binding, first_of_kind, axis=0)
-    return joined(marks, nodes, [kind.sources for kind in network.kinds])
+    by_kind = np.logical_or.reduceat(marks, first_of_kind, axis=0)
+    return joined(by_kind, nodes, [kind.sources for kind in network.kinds])
 
 
 def joined(marks: Bools, nodes: Coverage, names: Sequence[Callable[[Ints, Ints], Sequence[str]]]) -> Texts:

@@ -55,13 +55,12 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
             return values
         return np.where(demand.exporting, values[:, slots:], values[:, :slots])
 
-    step_A = np.where(allocation.target_A > 0, 0.0, demand.minimum_A)
     limits_power = np.isfinite(network.node_capacity[network.families("W")]).any(axis=0)
     current_A = asked_for(allocation.current_A)
     if demand.exporting.any():
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
     phases = asked_for(allocation.phases)
-    sources = asked_for(binding_sources(network, nodes, allocation.target_A, step_A))
+    sources = asked_for(binding_sources(network, nodes, demand, allocation.target_A))
     for evse, reason in allocation.held.items():
         sources[evse, active] = f"{limiter.tree.evse_uuids[evse]}/{reason}"
     return Grants(

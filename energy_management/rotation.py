@@ -17,12 +17,13 @@ def order_of_admission(demand: Demand, states: Sequence[EvseState], monotonic_s:
     """All EVSEs in the order in which their minima are served.
 
     By urgency and priority; then those in their turn, those who wait, the longest first, and those whose
-    turn is over, the one served longest last.
+    turn is over, the one served longest last; among equals who has had fewer turns.
     """
     ranks = [_rank(state, monotonic_s) for state in states]
     stage = np.array([stage for stage, _ in ranks])
     since = np.array([since for _, since in ranks])
-    return np.lexsort((since, stage, -demand.priority, demand.urgency))
+    turns = np.array([state.turns for state in states])
+    return np.lexsort((turns, since, stage, -demand.priority, demand.urgency))
 
 
 def _rank(state: EvseState, monotonic_s: float) -> tuple[int, float]:
@@ -46,6 +47,7 @@ def take_turns(
     for state, wants, has in zip(states, asks.tolist(), served.tolist(), strict=True):
         if not wants:
             state.served_since = state.waiting_since = state.turn_ends = None
+            state.turns = 0
         elif not has:
             state.served_since = state.turn_ends = None
             if state.waiting_since is None:
@@ -59,3 +61,4 @@ def take_turns(
                 state.turn_ends = None
             elif state.turn_ends is None or state.turn_ends <= monotonic_s:
                 state.turn_ends = monotonic_s + interval_s
+                state.turns += 1

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from energy_management.allocation import Allocation
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Ints
 from energy_management.limits import Limiter
 from energy_management.phases import Decision
-from energy_management.reasons import stops
+from energy_management.reasons import binding
 from energy_management.result import Grants
 from energy_management.state import EvseState
 from energy_management.timeline import Timeline
@@ -51,12 +51,7 @@ class Run:
         return np.where(demand.exporting[:, slot], slot + demand.slots, slot)
 
     @cached_property
-    def step_A(self) -> Floats:
-        """By how much the current of each EVSE could be raised at least, shape (evses, slots)."""
-        return np.where(self.allocation.target_A > 0, 0.0, self.limiter.demand.minimum_A)
-
-    @cached_property
-    def stops(self) -> Bools:
-        """Which limits stop which EVSE, shape (families, pairs, slots)."""
-        nodes = self.limiter.tree.coverage
-        return stops(self.allocation.network, nodes, self.allocation.target_A, self.step_A)
+    def binding(self) -> Bools:
+        """Which limits keep which EVSE from having more, shape (families, pairs, slots)."""
+        limiter, allocation = self.limiter, self.allocation
+        return binding(allocation.network, limiter.tree.coverage, limiter.demand, allocation.target_A)

@@ -30,6 +30,8 @@ class EvseState:
         Since when it has waited for its minimum.
     turn_ends : float or None
         Until when it keeps its turn; None while nobody waits.
+    turns : int
+        How many it has had.
     granted_A : Vector3
         Per grid phase in the last run.
     """
@@ -40,6 +42,7 @@ class EvseState:
     served_since: float | None = None
     waiting_since: float | None = None
     turn_ends: float | None = None
+    turns: int = 0
     granted_A: Vector3 = (0.0, 0.0, 0.0)
 
 
@@ -116,7 +119,7 @@ def _read_evse(uuid: str, values: Any) -> EvseState:
         value = values[name]
         if name == "granted_A":
             valid = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
-        elif name == "switches":
+        elif name in ("switches", "turns"):
             valid = type(value) is int and value >= 0
         elif name == "active_phases":
             valid = value is None or value in (1, 2, 3)
