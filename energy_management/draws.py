@@ -8,9 +8,11 @@ is a least and a most that an EVSE can have drawn. What lies between is no news 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 
 from energy_management.measurement import Reading, Vector3
 
@@ -126,20 +128,22 @@ class Draw:
 
     def _around(self, at_s: float) -> list[Bounds]:
         """Find the samples that may be of the same moment, with one before and one after; none if stale."""
-        fresh = [s for s in self.samples if abs(at_s - s.at_s) <= STALE_AFTER_S]
-        earlier = [s for s in fresh if s.at_s < at_s - SIMULTANEOUS_S]
-        near = [s for s in fresh if abs(s.at_s - at_s) <= SIMULTANEOUS_S]
-        later = [s for s in fresh if s.at_s > at_s + SIMULTANEOUS_S]
-        if any(s.at_s <= at_s for s in near):
-            earlier = []
-        if any(s.at_s >= at_s for s in near):
-            later = []
-        return [*earlier[-1:], *near, *later[:1]]
+        samples = self.samples
+        start = bisect_left(samples, at_s - SIMULTANEOUS_S, key=_time)
+        stop = bisect_right(samples, at_s + SIMULTANEOUS_S, key=_time)
+        if start > 0 and (start == stop or samples[start].at_s > at_s):
+            start -= 1
+        if stop < len(samples) and (start == stop or samples[stop - 1].at_s < at_s):
+            stop += 1
+        return [s for s in samples[start:stop] if abs(at_s - s.at_s) <= STALE_AFTER_S]
 
     def _in_force(self, start_s: float, end_s: float) -> list[Bounds]:
         """Find the limits in force at any time in an interval."""
-        begun = [index for index, limit in enumerate(self.allowed) if limit.at_s <= start_s]
-        return [limit for limit in self.allowed[begun[-1] if begun else 0 :] if limit.at_s <= end_s]
+        begun = bisect_right(self.allowed, start_s, key=_time)
+        return self.allowed[max(begun - 1, 0) : bisect_right(self.allowed, end_s, key=_time)]
+
+
+_time = attrgetter("at_s")
 
 
 def on_grid(current_A: Vector3, rotation: Sequence[int] | None, at_s: float) -> Bounds:
@@ -188,10 +192,14 @@ def _hull(at_s: float, bounds: Sequence[Bounds]) -> Bounds:
 
 
 def _least(vectors: Sequence[Vector3]) -> Vector3:
+    if len(vectors) == 1:
+        return vectors[0]
     one, two, three = map(min, zip(*vectors, strict=True)) if vectors else NOTHING
     return one, two, three
 
 
 def _most(vectors: Sequence[Vector3]) -> Vector3:
+    if len(vectors) == 1:
+        return vectors[0]
     one, two, three = map(max, zip(*vectors, strict=True)) if vectors else NOTHING
     return one, two, three

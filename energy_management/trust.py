@@ -116,7 +116,7 @@ class MeterTrust:
     def fine(self, reading: Reading | None, now_s: float, doubts: Doubts) -> Vector3 | None:
         """Return the currents of a new reading; NaN on phases that are not fine. None if there is no news."""
         if reading is None or not abs(now_s - reading.taken_at) <= doubts.attributes.stale_after_s:
-            silent = "no reading yet" if reading is None else f"silent for {now_s - reading.taken_at:.0f} s"
+            silent = "missing" if reading is None else f"silent for {doubts.attributes.stale_after_s:g} s"
             for phase in self.phases:
                 phase.complain(silent)
             return None
@@ -148,13 +148,13 @@ class MeterTrust:
         believed = []
         for phase, current_A, voltage_V in zip(self.phases, currents_A, voltages_V, strict=True):
             if is_loaded and unchanged_s >= doubts.attributes.frozen_after_s:
-                phase.complain(f"frozen for {unchanged_s:.0f} s")
+                phase.complain(f"frozen for {doubts.attributes.frozen_after_s:g} s")
             elif math.isnan(current_A):
                 phase.complain("not measured")
             elif not math.isnan(voltage_V) and not _is_possible(voltage_V / doubts.nominal_voltage_V):
-                phase.complain(f"impossible voltage of {voltage_V:.0f} V")
+                phase.complain("of an impossible voltage")
             elif abs(current_A) > SHORT_CIRCUIT * doubts.fuse_A:
-                phase.complain(f"impossible current of {current_A:.0f} A")
+                phase.complain("of an impossible current")
             else:
                 phase.take(current_A, reading.taken_at, doubts.attributes.stable_after_s)
             believed.append(math.nan if phase.complaint else current_A)
