@@ -89,10 +89,10 @@ class Manager:
         log: Callable[[str], None],
     ) -> None:
         self._own = own
-        self._config = config
+        self._config = replace(config, closed_loop=True)
         self._site = site
         self._log = log
-        self._engine = EnergyManager(config, site, state, log)
+        self._engine = EnergyManager(self._config, site, state, log)
         self._inbox = inbox
         self._branches = branches
         self._dispatcher = dispatcher
@@ -118,6 +118,8 @@ class Manager:
         report = self._engine.report
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
+        doubted = {uuid: f"{uuid}: {why}, on its fallback budget" for uuid, why in report.complaints}
+        self._notices.keep_only("doubted/", doubted, "meter is believed again")
         self.decision = Decision(now, limits, readings, report, seconds)
 
     def _cautious(
