@@ -1,6 +1,7 @@
 """Buses on real sockets and pseudo-terminals, with devices that misbehave."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -139,8 +140,13 @@ def test_a_late_answer_is_never_taken_for_that_of_another_device(rtu: PtyLine) -
         async with OnBus(SerialLink(rtu.path, timeout_s=0.1)) as bus:
             rtu.devices[WALLBOX].faults.delay_s = 0.23
             late = asyncio.create_task(bus.request(WALLBOX, Read("input", 5, 2)))
-            values = [(await bus.request(METER, VOLTAGE_L1)).values for _ in range(10)]
-            assert values == [[0x4366, 0x0000]] * 10
+            values = []
+            for _ in range(10):
+                with contextlib.suppress(
+                    NoAnswerError
+                ):  # drowned in the late one: that may be, a wrong value not
+                    values.append((await bus.request(METER, VOLTAGE_L1)).values)
+            assert values.count([0x4366, 0x0000]) == len(values) >= 5
             with pytest.raises(NoAnswerError):
                 await late
 
