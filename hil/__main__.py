@@ -3,9 +3,13 @@
 import typer
 
 from hil.commands.demo import demo
+from hil.commands.devices import devices
 from hil.commands.join import join
+from hil.commands.probe import probe
+from hil.commands.read import read
 from hil.commands.replay_transcript import replay_transcript
 from hil.commands.run import run
+from hil.commands.set import set_limit
 
 app = typer.Typer(
     name="hil",
@@ -14,8 +18,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, join, replay_transcript):
+for command in (demo, run, join, replay_transcript, devices, probe, read):
     app.command()(command)
+app.command("set")(set_limit)
 
 if __name__ == "__main__":
     app(prog_name="hil")

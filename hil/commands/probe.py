@@ -18,7 +18,7 @@ from hil.commands.output import errors_in_one_line, fail
 from hil.field.listen import hint
 from hil.field.session import cannot_open, line_settings, place_of, stable_port
 from hil.field.target import Link, Place, TargetError
-from hil.probe import Found, Search, search_host, search_line
+from hil.probe import Found, Search, named_settings, search_host, search_line
 from hil.probe.search import HOST_TIMEOUT_S, LINE_TIMEOUT_S
 
 
@@ -73,9 +73,17 @@ def probe(
 
 
 def _settings(link: Link, baud: int | None, parity: str | None, stop_bits: int | None) -> tuple[Serial, ...]:
+    """Give the settings to try: those that profiles name, and that are as the user says."""
     if not isinstance(link, SerialLink) or (baud, parity, stop_bits) == (None, None, None):
         return ()
-    return (Serial(link.baudrate, link.parity, link.stop_bits),)
+    fitting = [
+        named
+        for named in named_settings()
+        if baud in (None, named.baudrate)
+        and parity in (None, named.parity)
+        and stop_bits in (None, named.stop_bits)
+    ]
+    return tuple(fitting) or (Serial(link.baudrate, link.parity, link.stop_bits),)
 
 
 async def _find(link: Link, search: Search) -> list[Found]:
