@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from everest.framework import Fulfillment, Module, RuntimeSession, error, log
@@ -56,6 +56,7 @@ def build(module: Module, config: Args, connections: dict[str, list[Fulfillment]
             broker=Broker.of_everest(os.environ),
             has_powermeter=bool(connections["powermeter"]),
             has_control="control" in module.implementations,
+            serial_hub=next((hub(module, found) for found in connections["serial_hub"]), None),
         ),
     )
 
@@ -73,6 +74,11 @@ def enforce(module: Module, child: Fulfillment) -> Callable[[Args], None]:
         module.call_command(child, "enforce_limits", {"value": limits})
 
     return send
+
+
+def hub(module: Module, found: Fulfillment) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Way to call EVerest's serial hub."""
+    return lambda command, args: module.call_command(found, command, dict(args))
 
 
 def subscribe(module: Module, site: EnergySite, connections: dict[str, list[Fulfillment]]) -> None:

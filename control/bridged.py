@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 
 from bsp.bridge import Bridge
 from bsp.connector import ConnectorLimit, ConnectorStatus
+from bsp.hub import HubCall
 from bsp.leaf import energy_flow_request
+from bsp.phase_switch import Memory
 from control.clock import Clock
 from control.dispatch import Send
 from control.inbox import Inbox
 from control.schedules import JsonObject
+from control.settings import SettingsError
 from control.site_file import SiteFile
 from control.tree import held
 from energy_management.measurement import Reading
@@ -29,6 +32,17 @@ class Bridged:
         Called with a meter's name and each reading, beside the inbox.
     on_meter_fault : callable
         Called with a meter's name and what is wrong with it; None when it is well again.
+    phases : mapping of connector to Memory
+        What was kept of the phase contactors.
+    on_phases : callable
+        Called with what is to be kept of them.
+    hub : HubCall or None
+        Calls EVerest's serial hub.
+
+    Raises
+    ------
+    SettingsError
+        A bus is EVerest's serial hub, which is not connected.
     """
 
     def __init__(
@@ -41,6 +55,9 @@ class Bridged:
         *,
         on_reading: Callable[[str, Reading], None],
         on_meter_fault: Callable[[str, str | None], None],
+        phases: Mapping[str, Memory],
+        on_phases: Callable[[str, Memory], None],
+        hub: HubCall | None,
     ) -> None:
         self._connectors = site_file.bridged_connectors
         self._measures = measures
@@ -49,15 +66,22 @@ class Bridged:
         self._clock = clock
         self._on_reading_too = on_reading
         self._states: dict[str, str] = {}
-        self._bridge = Bridge(
-            site_file.buses,
-            site_file.bridged_meters,
-            site_file.bridged_connectors,
-            on_reading=self._on_reading,
-            on_status=self._on_status,
-            on_meter_fault=on_meter_fault,
-            clock=lambda: clock().monotonic_s,
-        )
+        try:
+            self._bridge = Bridge(
+                site_file.buses,
+                site_file.bridged_meters,
+                site_file.bridged_connectors,
+                on_reading=self._on_reading,
+                on_status=self._on_status,
+                on_meter_fault=on_meter_fault,
+                relays=site_file.bridged_relays,
+                phase_memories=phases,
+                on_phase_memory=on_phases,
+                hub=hub,
+                clock=lambda: clock().monotonic_s,
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
 
     @property
     def ways(self) -> dict[str, Send]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bsp.hub import HubCall
 from control.dispatch import Send
 from control.mqtt_api import Broker
 from control.notices import Log
@@ -42,6 +43,8 @@ class Outside:
         A grid meter is connected.
     has_control : bool
         The manifest provides ``control``.
+    serial_hub : HubCall or None
+        Calls a command of EVerest's serial hub.
     """
 
     children: Mapping[str, Send]
@@ -51,3 +54,4 @@ class Outside:
     has_trunk: bool = False
     has_powermeter: bool = False
     has_control: bool = False
+    serial_hub: HubCall | None = None

@@ -1,7 +1,13 @@
 """Which part of the state is kept over a restart, and when it is written."""
 
 import math
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
+import msgspec
+
+from bsp.phase_switch import Memory as PhaseMemory
 from control.clock import Instant
 from control.notices import Log
 from control.orders import Orders
@@ -9,18 +15,34 @@ from control.state_store import StateStore
 from energy_management import ManagerState
 
 WRITE_EVERY_S = 60.0
-"""Turns and phase switches: what a crash may lose of them harms nobody, an SD card that is worn out does."""
+"""Turns and counts: what a crash may lose of them harms nobody, an SD card that is worn out does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was there before a restart, beside the orders.
+
+    Attributes
+    ----------
+    allocation : ManagerState or None
+        What the allocation remembered.
+    phases : mapping of connector to PhaseMemory
+        What was known of the phase contactors.
+    """
+
+    allocation: ManagerState | None = None
+    phases: Mapping[str, PhaseMemory] = field(default_factory=dict)
 
 
 class Memory:
-    """Restores orders and the state of the allocation, and keeps them.
+    """Restores what was kept, and keeps it.
 
     Parameters
     ----------
     store : StateStore
         The file.
     orders : Orders
-        What was ordered from outside; written as soon as it changes.
+        What was ordered from outside; written as soon as it changes, as is what concerns phase contactors.
     log : Log
         Told when what was stored is of no use.
     """
@@ -29,31 +51,52 @@ class Memory:
         self._store = store
         self._orders = orders
         self._log = log
-        self._kept_orders = orders.to_json()
+        self._lock = threading.Lock()
+        self._phases: dict[str, PhaseMemory] = {}
+        self._kept: object = (orders.to_json(), {})
         self._kept_at = -math.inf
 
-    def restore(self, now: Instant) -> ManagerState | None:
-        """Take over the stored orders; returns the stored state of the allocation, None if there is none."""
+    def restore(self, now: Instant) -> Restored:
+        """Take over the stored orders; returns the rest of what was stored."""
         stored = self._store.load()
         if not stored:
-            return None
+            return Restored()
         try:
+            restored = Restored(
+                ManagerState.from_json(stored["allocation"]) if "allocation" in stored else None,
+                msgspec.convert(stored["phases"], dict[str, PhaseMemory]),
+            )
             self._orders.restore(stored["orders"], now)
-            self._kept_orders = self._orders.to_json()
-            return ManagerState.from_json(stored["allocation"]) if "allocation" in stored else None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._log.warning(f"state file: starting without it, its content is of no use: {error!r}")
-            return None
+            return Restored()
+        self._phases = dict(restored.phases)
+        self._kept = (self._orders.to_json(), dict(self._phases))
+        return restored
 
-    def keep(self, now: Instant, state: ManagerState | None, *, at_once: bool = False) -> None:
-        """Write what is worth it: orders when they have changed, the rest now and then."""
+    def note_phases(self, connector: str, memory: PhaseMemory) -> None:
+        """Take note of a connector's phase contactors; from any thread, written with the next `keep`."""
+        with self._lock:
+            self._phases[connector] = memory
+
+    def keep(self, now: Instant, allocation: ManagerState | None, *, at_once: bool = False) -> None:
+        """Write what is worth it: orders and contactors when they have changed, the rest now and then."""
+        with self._lock:
+            phases = dict(self._phases)
         orders = self._orders.to_json()
-        if orders == self._kept_orders and not at_once and now.monotonic_s - self._kept_at < WRITE_EVERY_S:
+        is_due = at_once or now.monotonic_s - self._kept_at >= WRITE_EVERY_S
+        if (orders, phases) == self._kept and not is_due:
             return
-        self._kept_orders, self._kept_at = orders, now.monotonic_s
-        self._store.save({"orders": orders, **({"allocation": state.to_json()} if state else {})})
+        self._kept, self._kept_at = (orders, phases), now.monotonic_s
+        document: dict[str, object] = {
+            "orders": orders,
+            "phases": {connector: asdict(memory) for connector, memory in phases.items()},
+        }
+        if allocation is not None:
+            document["allocation"] = allocation.to_json()
+        self._store.save(document)
 
-    def close(self, now: Instant, state: ManagerState | None) -> None:
+    def close(self, now: Instant, allocation: ManagerState | None) -> None:
         """Write everything, and end."""
-        self.keep(now, state, at_once=True)
+        self.keep(now, allocation, at_once=True)
         self._store.close()

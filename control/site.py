@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bsp.phase_switch import Memory as PhaseMemory
 from control.branches import BranchKeeper
 from control.bridged import Bridged
 from control.clock import Clock, Instant, system_clock
@@ -14,7 +15,7 @@ from control.inbox import Inbox
 from control.installation import Installation, installation
 from control.loop import ControlLoop
 from control.manager import Decision, Manager
-from control.memory import Memory
+from control.memory import Memory, Restored
 from control.mqtt_api import MqttApi
 from control.node import Node
 from control.notices import Notices
@@ -68,12 +69,13 @@ class EnergySite:
         self._notices = Notices(outside.log)
         self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake)
         self._memory = Memory(StateStore(settings.state_file, outside.log), self._orders, outside.log)
+        restored = self._memory.restore(clock())
         self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
         self._dispatcher = Dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
         name = site_file.grid.meter if site_file and site_file.grid else None
         self.grid_meter = GridMeter(own, name, self._inbox, outside.everest, self._notices, clock=clock)
-        self._bridged = self._bridge(site_file, place) if site_file else None
-        self._role = self._play(settings, place, outside)
+        self._bridged = self._bridge(site_file, place, restored, outside) if site_file else None
+        self._role = self._play(settings, place, restored, outside)
         node = self._role if isinstance(self._role, Node) else None
         self.handlers = Handlers(own, self._inbox, self._orders, node, outside.log, notices=self._notices)
         self.commands = Commands(
@@ -115,8 +117,9 @@ class EnergySite:
         """Decide at once."""
         self._loop.wake()
 
-    def _play(self, settings: Settings, place: Installation, outside: Outside) -> Manager | Node:
-        state = self._memory.restore(self._clock())
+    def _play(
+        self, settings: Settings, place: Installation, restored: Restored, outside: Outside
+    ) -> Manager | Node:
         ways = {**outside.children, **(self._bridged.ways if self._bridged else {})}
         branches = BranchKeeper(
             self._inbox, ways, self._dispatcher.in_force, settings.child_timeout_s, self._notices
@@ -134,7 +137,7 @@ class EnergySite:
             own=place.tree,
             config=settings.engine,
             site=place.site,
-            state=state,
+            state=restored.allocation,
             inbox=self._inbox,
             branches=branches,
             dispatcher=self._dispatcher,
@@ -144,7 +147,9 @@ class EnergySite:
             log=outside.log.debug,
         )
 
-    def _bridge(self, site_file: SiteFile, place: Installation) -> Bridged:
+    def _bridge(
+        self, site_file: SiteFile, place: Installation, restored: Restored, outside: Outside
+    ) -> Bridged:
         return Bridged(
             site_file,
             place.measures,
@@ -153,6 +158,9 @@ class EnergySite:
             self._clock,
             on_reading=self.grid_meter.on_bridge_reading,
             on_meter_fault=self.grid_meter.on_bridge_fault,
+            phases=restored.phases,
+            on_phases=self._on_phases,
+            hub=outside.serial_hub,
         )
 
     def _sinks(self, outside: Outside) -> list[Sink]:
@@ -170,6 +178,10 @@ class EnergySite:
         self._notices.clear("step", "limits are computed again")
         if decision := self._role.decision:
             self._reporter.show(now, lambda: self._states(decision))
+
+    def _on_phases(self, connector: str, memory: PhaseMemory) -> None:
+        self._memory.note_phases(connector, memory)
+        self.wake()
 
     def _on_failure(self, error: Exception) -> None:
         self._notices.raise_(

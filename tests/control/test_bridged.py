@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 
+from bsp.phase_switch import Memory as PhaseMemory
 from bsp.profile import connector_profile, meter_profile
 from control.everest import Outside
-from control.settings import Settings
+from control.memory import Memory, Restored
+from control.orders import Orders
+from control.settings import Settings, SettingsError
 from control.site import EnergySite
 from control.site_file import load_site
+from control.state_store import StateStore
 from energy_management.measurement import Reading, Vector3
 from hil.devices.line import TcpLine, serve_tcp
 from hil.devices.meter import MeterDevice
 from hil.devices.wallbox import WallboxDevice
-from tests.control.sample import RecordingLog, limits
+from tests.control.sample import RecordingLog, VirtualClock, limits
 
 WITHIN_S = 10.0
 WALLBOX, METER = "alfen_eve", "eastron_sdm630"
@@ -182,3 +186,32 @@ def test_a_connector_that_does_not_answer_keeps_what_it_may_draw(house: House) -
     house.line.plug()
     house.everest.wait_for("energy_flow_request", lambda r: max_A(connector(r) or r) == 32)
     house.everest.wait_for("powermeter/CommunicationFault", lambda text: text is None)
+
+
+def test_what_is_known_of_phase_contactors_survives_a_restart(tmp_path: Path) -> None:
+    """A crash amid a switch must not be forgotten: the position of the contacts is not known then."""
+    amid, clock = PhaseMemory(phases=1, under_way=True, switches=2), VirtualClock()
+    first = Memory(StateStore(tmp_path / "state.json", RecordingLog()), Orders(), RecordingLog())
+    assert first.restore(clock()) == Restored()
+    first.note_phases("carport", amid)
+    first.keep(clock(), None)
+    first.close(clock(), None)
+    log = RecordingLog()
+    again = Memory(StateStore(tmp_path / "state.json", log), Orders(), log)
+    assert again.restore(clock()).phases == {"carport": amid}
+    assert log.lines == []
+    again.close(clock(), None)
+
+
+def test_a_bus_of_a_serial_hub_that_is_not_connected_is_refused(tmp_path: Path) -> None:
+    site_file = tmp_path / "site.yaml"
+    site_file.write_text(
+        """
+grid: {fuse: 35 A}
+buses: {rs485: {everest_hub: true}}
+connectors: {yard: {profile: heidelberg_energy_control, bus: rs485, unit: 1}}
+"""
+    )
+    settings = Settings.from_config("site", {"site_file": str(site_file)})
+    with pytest.raises(SettingsError, match="requirement 'serial_hub' is not connected"):
+        EnergySite(settings, load_site(site_file), Outside({}, Node(), RecordingLog()))
