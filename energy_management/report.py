@@ -61,6 +61,11 @@ class Report:
         return len(self.run.states) if self.run else 0
 
     @property
+    def complaints(self) -> list[tuple[str, str]]:
+        """Uuid of each node whose meter is not believed, and why; it has its fallback budget."""
+        return self.run.limiter.meters.complaints if self.run and self.run.limiter.meters else []
+
+    @property
     def slots(self) -> int:
         """The number of slots."""
         return len(self.run.timeline) if self.run else 0
