@@ -44,11 +44,12 @@ def replay_transcript(
         write_replay_case(transcript, export_jsonl, file.stem)
         typer.echo(f"{export_jsonl}: {len(transcript.runs)} steps")
         return
+    decisions = direct_answers(transcript)
     if direct:
-        answers = direct_answers(transcript)
+        verdicts = compare(transcript, decisions)
     else:
         answers = _live(transcript, file, broker, speed, as_child=as_child, verbose=verbose)
-    verdicts = compare(transcript, answers, live=not direct)
+        verdicts = compare(transcript, answers, decisions=decisions)
     show(verdicts, Console())
     unexplained = sum(not verdict.explained for verdict in verdicts)
     if unexplained:

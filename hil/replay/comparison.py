@@ -104,7 +104,9 @@ class Stretch:
     count: int
 
 
-def compare(transcript: Transcript, answers: Sequence[Answer], *, live: bool = False) -> list[Verdict]:
+def compare(
+    transcript: Transcript, answers: Sequence[Answer], *, decisions: Sequence[Answer] | None = None
+) -> list[Verdict]:
     """Judge every limit of a recording.
 
     Parameters
@@ -113,30 +115,21 @@ def compare(transcript: Transcript, answers: Sequence[Answer], *, live: bool = F
         The recording.
     answers : sequence
         This module's limits, one item for each run of the recording.
-    live : bool
-        The limits are those of a running module, which may act a round earlier or later than EVerest.
+    decisions : sequence, optional
+        Given where `answers` are of a running module: what it would decide on each run's request alone. A
+        running module raises a limit later than it decides to, and may act a round before or after EVerest.
     """
     verdicts = []
     for index, run in enumerate(transcript.runs):
-        states = dict(evse_states(transcript.requests[run.request].data))
-        everest = {uuid: Limit.of(limits) for uuid, limits in run.limits.items()}
-        ours = {uuid: Limit.of(limits) for uuid, limits in answers[index].items()}
-        near = transcript.runs[max(0, index - 1) : index + 2] if live else []
-        for uuid, theirs in everest.items():
-            reason, explained = "", True
-            mine = ours.get(uuid)
-            if mine is None:
-                reason, explained = "no limit from this module", False
-            elif not theirs.same_as(mine):
-                reason = _reason(uuid, everest, ours, states)
-                if not reason and any(
-                    uuid in r.limits and Limit.of(r.limits[uuid]).same_as(mine) for r in near
-                ):
-                    reason = "a round earlier or later than EVerest"
-                explained = bool(reason)
-                reason = reason or "unexplained"
-            state = states.get(uuid, "")
-            verdicts.append(Verdict(run.at_s, uuid, state, theirs, mine, reason, explained))
+        near = transcript.runs[max(0, index - 1) : index + 2] if decisions else []
+        this = _Round(
+            states=dict(evse_states(transcript.requests[run.request].data)),
+            everest=_limits(run.limits),
+            ours=_limits(answers[index]),
+            decided=_limits(decisions[index]) if decisions else {},
+            near=[_limits(other.limits) for other in near],
+        )
+        verdicts += [this.verdict(run.at_s, uuid) for uuid in this.everest]
     return verdicts
 
 
@@ -160,26 +153,64 @@ def evse_states(request: Json) -> Iterator[tuple[str, str]]:
         yield from evse_states(child)
 
 
-def _reason(uuid: str, everest: dict[str, Limit], ours: dict[str, Limit], states: dict[str, str]) -> str:
-    """Say why this module means to differ; empty when it does not mean to."""
-    theirs, mine = everest[uuid], ours[uuid]
-    if mine.phases != theirs.phases and mine.current_A and theirs.current_A:
+def _limits(enforced: Answer) -> dict[str, Limit]:
+    return {uuid: Limit.of(limits) for uuid, limits in enforced.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Limits of one round by uuid: EVerest's, this module's, those it decides on, EVerest's around it."""
+
+    states: dict[str, str]
+    everest: dict[str, Limit]
+    ours: dict[str, Limit]
+    decided: dict[str, Limit]
+    near: list[dict[str, Limit]]
+
+    def verdict(self, at_s: float, uuid: str) -> Verdict:
+        theirs, mine = self.everest[uuid], self.ours.get(uuid)
+        state = self.states.get(uuid, "")
+        if mine is None:
+            return Verdict(at_s, uuid, state, theirs, mine, "no limit from this module", explained=False)
+        if theirs.same_as(mine):
+            return Verdict(at_s, uuid, state, theirs, mine)
+        reason = self._on_its_way(uuid) or self._meant(uuid, self.ours) or self._in_time(uuid)
+        return Verdict(at_s, uuid, state, theirs, mine, reason or "unexplained", explained=bool(reason))
+
+    def _on_its_way(self, uuid: str) -> str:
+        """Say that a limit is still rising to a decision that equals EVerest's, or differs for a reason."""
+        target = self.decided.get(uuid)
+        if target is None or self.ours[uuid].current_A >= target.current_A - TOLERANCE:
+            return ""
+        meant = self.everest[uuid].same_as(target) or self._meant(uuid, self.decided)
+        return f"on its way up to {target}" if meant else ""
+
+    def _in_time(self, uuid: str) -> str:
+        """Say that EVerest gives the same in the round before or after."""
+        mine = self.ours[uuid]
+        same = any(uuid in limits and limits[uuid].same_as(mine) for limits in self.near)
+        return "a round earlier or later than EVerest" if same else ""
+
+    def _meant(self, uuid: str, ours: dict[str, Limit]) -> str:
+        """Say why this module means to differ; empty when it does not mean to."""
+        theirs, mine = self.everest[uuid], ours[uuid]
+        if mine.phases != theirs.phases and mine.current_A and theirs.current_A:
+            return ""
+        less = mine.current_A < theirs.current_A
+        state = self.states.get(uuid, "")
+        if less and state in IDLE:
+            return f"{state}: others get the current first"
+        if less and state in WAITING:
+            return f"{state}: its minimum is kept, others get the rest"
+        givers = sorted(
+            other
+            for other, limit in ours.items()
+            if other in self.everest
+            and limit.current_A < self.everest[other].current_A - TOLERANCE
+            and self.states.get(other, "") in IDLE + WAITING
+        )
+        if not less and givers:
+            return f"gets what {', '.join(givers)} cannot use now"
+        if abs(mine.current_A - theirs.current_A) <= SLICE_A:
+            return f"exact share; EVerest deals in slices of {SLICE_A} A"
         return ""
-    less = mine.current_A < theirs.current_A
-    state = states.get(uuid, "")
-    if less and state in IDLE:
-        return f"{state}: others get the current first"
-    if less and state in WAITING:
-        return f"{state}: its minimum is kept, others get the rest"
-    givers = [
-        other
-        for other, limit in ours.items()
-        if other in everest
-        and limit.current_A < everest[other].current_A - TOLERANCE
-        and states.get(other, "") in IDLE + WAITING
-    ]
-    if not less and givers:
-        return f"gets what {', '.join(givers)} cannot use now"
-    if abs(mine.current_A - theirs.current_A) <= SLICE_A:
-        return f"exact share; EVerest deals in slices of {SLICE_A} A"
-    return ""
