@@ -137,4 +137,5 @@ class Network:
 
     def concerned(self, rows: Bools) -> Bools:
         """Which EVSEs draw on any of these rows, shape (evses, slots)."""
-        return np.logical_or.reduce(self.rows.above(np.logical_or, rows) & self.concerns)
+        concerned: Bools = np.logical_or.reduce(self.rows.above(np.logical_or, rows) & self.concerns)
+        return concerned

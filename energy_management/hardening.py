@@ -94,6 +94,8 @@ class _Sanitiser:
                 copy[name] = self._schedule(uuid, name, node[name], read)
         if kind != "Evse":
             return copy
+        if any(entry["limits_to_root"] is _NOTHING for entry in copy.get("schedule_import", [])):
+            copy["schedule_export"] = [_limits_entry({})]  # nobody knows that it wants no import
         state = node.get("evse_state", "Charging")
         if not isinstance(state, str) or state not in URGENCY:
             self._reject(uuid, f"evse_state {_shown(state)} is unknown")

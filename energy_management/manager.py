@@ -16,6 +16,7 @@ from energy_management.config import ManagerConfig
 from energy_management.coverage import Floats
 from energy_management.demand import IDLE, export_asked, read_demand
 from energy_management.explain import describe, explain
+from energy_management.hardening import SIGNS_OF_MALFORMED
 from energy_management.limits import Limiter
 from energy_management.load import MeterBudgets, read_meters
 from energy_management.measurement import Reading
@@ -30,7 +31,7 @@ from energy_management.setpoints import place_setpoints
 from energy_management.site import Site
 from energy_management.state import EvseState, ManagerState
 from energy_management.timeline import Timeline, to_milliseconds
-from energy_management.tree import Tree
+from energy_management.tree import Tree, flatten
 
 NO_READINGS: Mapping[str, Reading] = {}
 
@@ -250,8 +251,9 @@ class EnergyManager:
 def _fingerprint(request: Any) -> bytes | None:
     """Two requests with the same bytes are equal; None for one that is not even JSON."""
     try:
+        flatten(request)  # one that contains a node twice, or itself, would take for ever to encode
         return msgspec.msgpack.encode(request)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except (*SIGNS_OF_MALFORMED, RecursionError):
         return None
 
 

@@ -32,7 +32,10 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     highest = -nodes.least_below(np.where(could_give_way, -rank, np.inf))
     is_highest = np.where(current_A > 0, rank + _USED_UP * (1 + level), np.inf)
     used_up = room.take(nodes.pair_node, axis=1) < step.take(nodes.pair_evse, axis=1)
-    return used_up & (is_highest.take(nodes.pair_evse, axis=0) >= highest.take(nodes.pair_node, axis=1))
+    marks: Bools = used_up & (
+        is_highest.take(nodes.pair_evse, axis=0) >= highest.take(nodes.pair_node, axis=1)
+    )
+    return marks
 
 
 def binding_sources(network: Network, nodes: Coverage, demand: Demand, current_A: Floats) -> Texts:

@@ -18,6 +18,8 @@ from energy_management.schedules import MAX_PHASES
 KEPT, SWITCHED = "active phases", "phase switching"
 """Sources of a number of phases that no limit asks for."""
 
+_NO_POWER = np.array(None, dtype=np.object_)
+
 
 @dataclass(frozen=True)
 class Grants:
@@ -94,7 +96,7 @@ def enforced_limits(
     columns = (
         grants.current_A,
         grants.phases,
-        np.where(grants.power_is_limited, grants.power_W, None),
+        np.where(grants.power_is_limited, grants.power_W, _NO_POWER),
         grants.source,
         grants.phases_source,
     )

@@ -182,6 +182,8 @@ def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
     sizes = list(map(len, schedules))
     root = [*map(_ROOT, entries), {}, {}]
     leaves = [*map(_LEAVES, entries), {}, {}]
+    if not {*map(type, leaves)} <= {dict}:
+        raise MalformedRequestError
     values = np.concatenate([_read_limits(root), _read_facts(root), _read_efficiency(entries)])
     exports = slice(sum(sizes[: len(nodes)]), len(entries))
     values[EFFICIENCY, exports] = 1 / values[EFFICIENCY, exports]
@@ -227,15 +229,17 @@ def _read_limits(limits: list[Node]) -> Floats:
 
 def _read_facts(limits: list[Node]) -> Floats:
     """Phases at present and whether they may change; an EVSE that does not tell counts as being on three."""
-    active = [found.get("ac_number_of_active_phases", 3) or 3 for found in limits]
+    active = [found.get("ac_number_of_active_phases", 3) for found in limits]
     can_switch = [found.get("ac_supports_changing_phases_during_charging", False) for found in limits]
     if (
-        not {*active} <= {1, 2, 3}
+        not {*active} <= {0, 1, 2, 3}
         or not {*map(type, active)} <= {int}
         or not {*map(type, can_switch)} <= {bool}
     ):
         raise MalformedRequestError
-    return np.array([active, can_switch], dtype=np.float64)
+    values = np.array([active, can_switch], dtype=np.float64)
+    values[0, values[0] == 0] = 3
+    return values
 
 
 def _read_efficiency(entries: list[Node]) -> Floats:

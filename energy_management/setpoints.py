@@ -60,7 +60,9 @@ def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], li
     """
     found = []
     for position, node in enumerate(tree.nodes):
-        schedule = node.get("schedule_setpoints")
+        schedule = node.get("schedule_setpoints", [])
+        if not isinstance(schedule, list):
+            raise MalformedRequestError
         if schedule:
             for entry in schedule:
                 check_setpoint(entry.get("setpoint"))

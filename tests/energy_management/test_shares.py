@@ -14,9 +14,8 @@ def rotations(**evses: str) -> Json:
 
 
 def test_equal_evses_get_equal_shares() -> None:
-    assert amps(optimize(node("grid", [evse(name) for name in "abc"], A=31))) == {
-        name: 10.333333 for name in "abc"
-    }
+    tree = node("grid", [evse(name) for name in "abc"], A=31)
+    assert amps(optimize(tree)) == dict.fromkeys("abc", 10.333333)
 
 
 def test_what_one_leaves_goes_to_the_others() -> None:
@@ -79,14 +78,13 @@ def test_a_limit_on_the_side_of_the_children_is_before_the_losses() -> None:
 
 def test_three_single_phase_evses_on_three_phases_do_not_meet() -> None:
     tree = node("grid", [evse(name, phases=1) for name in "abc"], A=16)
-    assert amps(optimize(tree, site=rotations(a="L1 L2 L3", b="L2 L3 L1", c="L3 L1 L2"))) == {
-        name: 16 for name in "abc"
-    }
+    site = rotations(a="L1 L2 L3", b="L2 L3 L1", c="L3 L1 L2")
+    assert amps(optimize(tree, site=site)) == dict.fromkeys("abc", 16)
 
 
 def test_without_known_wiring_they_count_on_all_phases() -> None:
     tree = node("grid", [evse(name, phases=1, min_A=0) for name in "abc"], A=16)
-    assert amps(optimize(tree)) == {name: 5.333333 for name in "abc"}
+    assert amps(optimize(tree)) == dict.fromkeys("abc", 5.333333)
 
 
 def test_one_unknown_wiring_counts_on_each_phase() -> None:
