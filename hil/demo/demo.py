@@ -24,7 +24,7 @@ from hil.runtime.broker import embedded_broker
 from hil.runtime.manager import Manager
 
 START_TIMEOUT_S = 60.0
-ALL_CHARGE_BY_S = 15.0
+ALL_CHARGE_BY_S = 20.0
 """All cars are there long before, and the fuse is wide enough for the minimum of all."""
 
 LOOK_S = 0.25

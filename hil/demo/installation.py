@@ -28,8 +28,8 @@ class Arrival:
 
 
 ARRIVALS: Mapping[str, Arrival] = {
-    "carport": Arrival(CarModel(phases=3, max_current_A=16.0), 3.0),
-    "yard": Arrival(CarModel(phases=1, max_current_A=16.0), 5.0),
+    "carport": Arrival(CarModel(phases=3, max_current_A=16.0), 2.5),
+    "yard": Arrival(CarModel(phases=1, max_current_A=16.0), 3.5),
 }
 
 

@@ -50,7 +50,7 @@ def check(report: dict[str, Any], output: str) -> None:
 
 
 def test_a_short_day_on_the_embedded_broker(tmp_path: Path) -> None:
-    seconds = 18
+    seconds = 20
     path = tmp_path / "report.json"
     process = start_demo("--seconds", str(seconds), "--report", str(path))
     output, _ = process.communicate(timeout=seconds + END_S)
