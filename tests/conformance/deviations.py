@@ -70,7 +70,7 @@ def differ(config: Mapping[str, Any], one: Traded, other: Traded) -> bool:
     slices = {**SLICES, **config}
     if one.has_amps and other.has_amps:
         apart = abs(one.amps - other.amps) > slices["slice_ampere"] + ROUNDING_A
-        return apart or bool(one.amps and other.amps and one.phases != other.phases)
+        return apart or (one.amps * other.amps != 0 and one.phases != other.phases)
     return abs(one.watts - other.watts) > slices["slice_watt"] + ROUNDING_W
 
 

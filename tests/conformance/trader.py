@@ -11,6 +11,7 @@ an EVSE charges, it takes from our answer, unless it is told to decide that by a
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,15 +29,12 @@ from tests.energy_management.problem import (
     entry_at,
     evse_paths,
     frequency_Hz,
-    interpolate,
     read_slot,
     setpoint_of,
-    setpoints_in_force,
 )
 
 ROUNDS = 100
-FINE = 20  # how much finer than a slice an exact trader trades
-MOST_ROUNDS = 100_000
+FINE = 4  # how much finer than a slice an exact trader trades in the end
 SIDES = ("limits_to_root", "limits_to_leaves")
 
 
@@ -58,7 +56,6 @@ MISTAKES = (
     "active_slot",
     "phase_limits",
     "frequency",
-    "frequency_elsewhere",
     "priority",
 )
 
@@ -117,6 +114,12 @@ class Trade:
     direction: Direction | None = None
     started: bool = False
     full: bool = False
+    slices: float = 0.0  # bought so far; a minimum counts as one
+
+    @property
+    def our_phases(self) -> int:
+        """How many phases we use; those it has where we give it nothing."""
+        return self.ours.phases or min(self.active, self.max_phases)
 
     def room(self, kind: str, direction: Direction, *, net: bool) -> float:
         """What is left on the way to the root; infinite where nothing limits it."""
@@ -125,11 +128,31 @@ class Trade:
             for cap, account in zip(self.capacity[kind, direction], self.accounts, strict=True)
         )
 
+    @property
+    def rises(self) -> bool:
+        """Whether it takes slices: it has its minimum, or needs none."""
+        return self.started or not self.minimum[self.direction or self.asked]
+
+    def fair_step_A(self, users: Mapping[int, int], voltage: float, *, net: bool) -> float:
+        """What it could rise by if all that share a node with it did the same; infinite without a limit."""
+        direction = self.direction or self.asked
+        steps = [math.inf]
+        for kind, watts_per_amp in (("A", 1.0), ("W", (self.phases or 3) * voltage)):
+            for cap, account in zip(self.capacity[kind, direction], self.accounts, strict=True):
+                if math.isfinite(cap):
+                    # Others may draw on more phases, so that a watt limit is used up three times as fast.
+                    sharing = users[id(account)] * (3 * voltage / watts_per_amp if kind == "W" else 1)
+                    left = cap - account.sold(kind, direction, net=net)
+                    steps.append(left / watts_per_amp / max(sharing, 1))
+        return min(steps)
+
     def limited(self, kind: str, direction: Direction) -> bool:
         return any(math.isfinite(cap) for cap in self.capacity[kind, direction])
 
-    def buy(self, amps: float, watts: float, phases: int) -> None:
+    def buy(self, amps: float, watts: float, phases: int, *, slices: float) -> None:
         assert self.direction is not None
+        self.slices += slices
+        self.started = True
         self.amps += amps
         self.watts += watts
         self.phases = phases
@@ -153,6 +176,7 @@ class Trader:
         self.voltage = float(self.settings["nominal_ac_voltage"])
         self.mode = self.settings["switch_3ph1ph_while_charging_mode"]
         self.memory: dict[str, Memory] = {}
+        self.step_A = self.settings["slice_ampere"] / FINE
 
     def optimize(
         self, request: Json, now: datetime, times: Sequence[datetime], ours: Sequence[Mapping[str, Traded]]
@@ -169,19 +193,22 @@ class Trader:
     def _slot(
         self, request: Json, time: datetime, now: datetime, ours: Mapping[str, Traded], *, is_active: bool
     ) -> dict[str, Traded]:
-        trades = self._open(request, time, ours)
+        opened = trades = self._open(request, time, ours)
         for trade in trades:
             if trade.no_session:  # three phases need not be waited for then
                 wait = timedelta(seconds=self.settings["switch_3ph1ph_time_hysteresis_s"])
                 self.memory[trade.uuid] = Memory(one_phase_at=now - wait)
             self.memory.setdefault(trade.uuid, Memory())
+        if "states" not in self.mistakes:  # whether leftovers go to EVSEs without a car is for us to say
+            trades = [trade for trade in trades if trade.urgency != IDLE or trade.ours.amps]
         classes = [(WANTS, WAITS, IDLE)] if "states" in self.mistakes else [(WANTS,), (WAITS,), (IDLE,)]
-        rounds = ROUNDS if "rounds" in self.mistakes else MOST_ROUNDS
+        if "first_come" not in self.mistakes:  # minima before anything else
+            for trade in trades:
+                if trade.urgency != IDLE and trade.minimum[trade.asked]:
+                    self._trade(trade, now, is_active=is_active)
         for buyers in classes:
-            happened = True
-            while happened and rounds > 0:
-                rounds -= 1
-                happened = self._round(trades, buyers, now, is_active=is_active)
+            while self._round(trades, buyers, now, is_active=is_active):
+                pass
         sign = {"import": 1, "export": -1, None: 0}
         return {
             t.uuid: Traded(
@@ -190,24 +217,38 @@ class Trader:
                 t.phases,
                 has_amps=any(t.limited("A", direction) for direction in DIRECTIONS),
             )
-            for t in trades
+            for t in opened
         }
 
     def _round(self, trades: list[Trade], buyers: tuple[int, ...], now: datetime, *, is_active: bool) -> bool:
         happened = False
-        rising = [self._level(t) for t in trades if t.urgency in buyers and t.started and not t.full]
-        lowest = min(rising, default=math.inf) + 1e-9
+        rising = [trade for trade in trades if trade.urgency in buyers and trade.rises and not trade.full]
+        lowest = min((self._level(trade) for trade in rising), default=math.inf) + 1e-9
+        if "from_minimum" not in self.mistakes:
+            self.step_A = self._next_step(trades, rising, lowest)
         for trade in trades:
-            if trade.urgency not in buyers and (
-                trade.started or trade.urgency == IDLE or WANTS not in buyers
-            ):
+            if trade.urgency not in buyers and (trade.rises or trade.urgency == IDLE or WANTS not in buyers):
                 continue
-            if "from_minimum" not in self.mistakes and trade.started and self._level(trade) > lowest:
+            if "from_minimum" not in self.mistakes and trade.rises and self._level(trade) > lowest:
+                continue
+            if "rounds" in self.mistakes and trade.slices >= ROUNDS:
+                trade.full = True
                 continue
             bought = self._trade(trade, now, is_active=is_active)
-            trade.full = trade.started and not bought
-            happened |= bought
+            was_full, trade.full = trade.full, trade.rises and not bought
+            happened |= bought or (trade.full and not was_full)  # then those above the lowest have their turn
         return happened
+
+    def _next_step(self, trades: Sequence[Trade], rising: Sequence[Trade], lowest: float) -> float:
+        """How far all of the lowest can rise at once without taking from anyone: far at first, then a bit."""
+        users = Counter(id(account) for trade in trades if not trade.full for account in trade.accounts)
+        front = [trade for trade in rising if self._level(trade) <= lowest]
+        gap = min((self._level(trade) - lowest for trade in rising if trade not in front), default=math.inf)
+        steps = [gap, *(trade.fair_step_A(users, self.voltage, net=self._net()) for trade in front)]
+        if "rounds" in self.mistakes:
+            steps += [(ROUNDS - trade.slices) * self.settings["slice_ampere"] for trade in front]
+        step = min(steps)
+        return max(step if math.isfinite(step) else 0.0, self.settings["slice_ampere"] / FINE)
 
     def _level(self, trade: Trade) -> float:
         return trade.amps or trade.watts / (3 * self.voltage)
@@ -220,17 +261,19 @@ class Trader:
             trade.direction = self._direction(trade)
         if trade.direction is None:
             return False
-        fine = 1 if "from_minimum" in self.mistakes else FINE
+        step_A, step_W = self.settings["slice_ampere"], self.settings["slice_watt"]
+        if "from_minimum" not in self.mistakes:
+            step_A, step_W = self.step_A, self.step_A * 3 * self.voltage
         if not trade.limited("A", trade.direction):
-            return self._buy_watts(trade, self.settings["slice_watt"] / fine)
+            return self._buy_watts(trade, step_W)
         minimum = trade.minimum[trade.direction]
         if trade.direction == "export":
             count = 3 if "export_phases" in self.mistakes else min(trade.active, trade.max_phases)
-            amps = self.settings["slice_ampere"] / fine if trade.started or not minimum else minimum
+            amps = step_A if trade.started or not minimum else minimum
             return self._buy_amps(trade, amps, count, less=trade.started or not minimum)
         if trade.started or not minimum:
-            count = trade.phases or (trade.active if "phase_limits" in self.mistakes else trade.ours.phases)
-            return self._buy_amps(trade, self.settings["slice_ampere"] / fine, count, less=True)
+            count = trade.phases or (trade.active if "phase_limits" in self.mistakes else trade.our_phases)
+            return self._buy_amps(trade, step_A, count, less=True)
         return self._is_admitted(trade) and self._buy_minimum(trade, minimum, now, is_active=is_active)
 
     def _is_admitted(self, trade: Trade) -> bool:
@@ -261,8 +304,7 @@ class Trader:
         room = trade.room("W", trade.direction, net=self._net())
         if not math.isfinite(room) or room <= 1e-9:
             return False
-        trade.buy(0.0, min(watts, room), trade.phases)
-        trade.started = True
+        trade.buy(0.0, min(watts, room), trade.phases, slices=watts / self.settings["slice_watt"])
         return True
 
     def _buy_amps(self, trade: Trade, amps: float, count: int, *, less: bool) -> bool:
@@ -274,10 +316,10 @@ class Trader:
         )
         if room <= 1e-6 or (room < amps - 1e-5 and not less):
             return False
-        amps = min(amps, room)
+        asked, amps = amps, min(amps, room)
         watts = amps * per_amp if trade.limited("W", trade.direction) else 0.0
-        trade.buy(amps, watts, count)
-        trade.started = True
+        slices = asked / self.settings["slice_ampere"] if trade.started else 1.0
+        trade.buy(amps, watts, count, slices=slices)
         return True
 
     def _worn_out(self, trade: Trade) -> bool:
@@ -298,13 +340,13 @@ class Trader:
     def _wanted_phases(self, trade: Trade, minimum: float, now: datetime, *, is_active: bool) -> int:
         up, down = trade.max_phases, trade.min_phases
         if self.mode == "Never":
-            return up if "never" in self.mistakes else trade.ours.phases
+            return up if "never" in self.mistakes else trade.our_phases
         if "capability" not in self.mistakes and not trade.can_switch:
-            return trade.ours.phases
+            return trade.our_phases
         if not trade.limited("W", "import"):
-            return up if "up_without_watts" in self.mistakes else trade.ours.phases
+            return up if "up_without_watts" in self.mistakes else trade.our_phases
         if "phases_by_order" not in self.mistakes:
-            return trade.ours.phases
+            return trade.our_phases
         room_W = trade.room("W", "import", net=self._net())
         needed_W = minimum * up * self.voltage
         if room_W < needed_W:
@@ -400,23 +442,24 @@ class Trader:
 
     def _setpoints(self, path: tuple[Json, ...], depth: int, time: datetime) -> list[Setpoint]:
         """The setpoints of one node that limit the EVSE at the end of the path."""
-        if "priority" not in self.mistakes:
-            return [setpoint for setpoint in setpoints_in_force(path, time) if setpoint.depth == depth]
-        entry = entry_at(path[depth]["schedule_setpoints"], time)
-        table = ((entry or {}).get("setpoint") or {}).get("frequency_table")
-        wrongly = {"frequency", "frequency_elsewhere"} & set(self.mistakes)
-        if table is not None and wrongly:
-            frequency = frequency_Hz(
-                path[depth : depth + 1] if "frequency_elsewhere" in wrongly else path[: depth + 1]
-            )
-            if frequency is None:
-                return []
-            value = (
-                _without_step(table, frequency) if "frequency" in wrongly else interpolate(table, frequency)
-            )
-            return [Setpoint(depth, 0, "W", value)]
-        own = setpoint_of(path[: depth + 1], time)
-        return [] if own is None else [own]
+        found = [self._setpoint(path[: end + 1], time) for end in range(len(path))]
+        best = min((setpoint.priority for setpoint in found if setpoint is not None), default=0)
+        return [
+            setpoint
+            for setpoint in found
+            if setpoint is not None
+            and setpoint.depth == depth
+            and (setpoint.priority == best or "priority" in self.mistakes)
+        ]
+
+    def _setpoint(self, path: tuple[Json, ...], time: datetime) -> Setpoint | None:
+        entry = entry_at(path[-1]["schedule_setpoints"], time)
+        setpoint = (entry or {}).get("setpoint", {})
+        frequency = frequency_Hz(path)
+        if "frequency" in self.mistakes and "frequency_table" in setpoint and frequency is not None:
+            value = _without_step(setpoint["frequency_table"], frequency)
+            return Setpoint(len(path) - 1, setpoint["priority"], "W", value)
+        return setpoint_of(path, time)
 
 
 def _without_step(table: list[Json], frequency: float) -> float:

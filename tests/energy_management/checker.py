@@ -175,7 +175,11 @@ def kept_phases(slot: Slot, i: int) -> int:
 
 def _fewest_phases(slot: Slot, i: int, settings: Mapping[str, Any]) -> int:
     """The phase count with which an EVSE is easiest to serve; the present one where switches are counted."""
-    if may_switch(slot, i, settings) and not settings["switch_3ph1ph_max_nr_of_switches_per_session"]:
+    if (
+        slot.evses[i].direction == "import"
+        and may_switch(slot, i, settings)
+        and not settings["switch_3ph1ph_max_nr_of_switches_per_session"]
+    ):
         return min(max(slot.evses[i].min_phases, 1), kept_phases(slot, i))
     return kept_phases(slot, i)
 

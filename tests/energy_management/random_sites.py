@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from tests.energy_management.problem import Json, evse_paths, format_time
+from tests.energy_management.problem import Json
 from tests.energy_management.trees import NOW, dc_evse, entry, evse, limits, node
 
 FEATURES = (
@@ -33,13 +33,17 @@ FEATURES = (
 
 @dataclass(frozen=True)
 class Case:
-    request: Json
-    config: dict[str, Any]
-    site: Json
+    """A request with its settings; `origin` says how to make it again, and is all that is printed of it."""
+
+    request: Json = field(repr=False)
+    config: dict[str, Any] = field(repr=False)
+    site: Json = field(repr=False)
+    origin: str = ""
 
 
-def random_case(rng: random.Random, evses: int, depth: int, features: Set[str]) -> Case:
+def random_case(seed: int, evses: int, depth: int, features: Collection[str]) -> Case:
     """A site with up to `evses` EVSEs and `depth` levels of nodes, using only the features named."""
+    rng = random.Random(seed)
     maker = _Maker(rng, features)
     request = maker.node(evses, depth)
     config: dict[str, Any] = {"nominal_ac_voltage": rng.choice([230.0, 240.0, 120.0])}
@@ -53,13 +57,14 @@ def random_case(rng: random.Random, evses: int, depth: int, features: Set[str]) 
             "switch_3ph1ph_while_charging_mode": rng.choice(["Never", "Oneway", "Both"]),
             "switch_3ph1ph_time_hysteresis_s": rng.choice([0, 600]),
         }
-    return Case(request, config, {"evses": maker.attributes, "nodes": {}})
+    origin = f"random_case({seed}, {evses}, {depth}, {sorted(features)})"
+    return Case(request, config, {"evses": maker.attributes, "nodes": {}}, origin)
 
 
 class _Maker:
     """Draws nodes and EVSEs with serial uuids."""
 
-    def __init__(self, rng: random.Random, features: Set[str]) -> None:
+    def __init__(self, rng: random.Random, features: Collection[str]) -> None:
         self.rng = rng
         self.features = features
         self.nodes = 0
@@ -203,9 +208,3 @@ def shuffled(request: Json, rng: random.Random) -> Json:
     children = [shuffled(child, rng) for child in request["children"]]
     rng.shuffle(children)
     return {**request, "children": children}
-
-
-def describe(case: Case) -> str:
-    """What a reader of a failure wants to know first."""
-    count = len(evse_paths(case.request))
-    return f"{count} EVSEs at {format_time(NOW)}, config {case.config}, site {case.site}"
