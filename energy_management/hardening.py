@@ -92,8 +92,11 @@ class _Sanitiser:
         ):
             if name in node:
                 copy[name] = self._schedule(uuid, name, node[name], read)
-        if kind != "Evse":
-            return copy
+        return self._evse(node, copy) if kind == "Evse" else copy
+
+    def _evse(self, node: Node, copy: Node) -> Node:
+        """Make the rest of a safe copy of an EVSE."""
+        uuid = copy["uuid"]
         if any(entry["limits_to_root"] is _NOTHING for entry in copy.get("schedule_import", [])):
             copy["schedule_export"] = [_limits_entry({})]  # nobody knows that it wants no import
         state = node.get("evse_state", "Charging")

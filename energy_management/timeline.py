@@ -72,10 +72,12 @@ class Timeline:
         now_ms, interval = to_milliseconds(now), interval_min * 60_000
         first = now_ms - now_ms % interval
         count = max(total_h * 60 // interval_min, 1)
+        raster = range(first, first + count * interval, interval)
         to_come = {stamp for stamp in stamps if stamp >= now_ms}
-        slots = sorted(to_come.union(range(first, first + count * interval, interval)))
+        slots = sorted(to_come.union(raster))
         active = bisect_right(slots, now_ms) - 1
-        changes_at = min(max(stamp, now_ms + 1) for stamp in (first + interval, *to_come))
+        others = to_come.difference(raster[:1])
+        changes_at = min([first + interval, *(max(stamp, now_ms + 1) for stamp in others)])
         starts = np.array(slots)
         return cls(starts, np.maximum(starts, now_ms), active, changes_at)
 
