@@ -68,7 +68,10 @@ class Limiter:
         scale = self.watt_scale
         watts = takes_part * phases * (self.nominal_voltage_V / scale[self.tree.evses])
         current_A, power_W = self.limits.values[CURRENT_A], self.limits.values[POWER_W]
-        yield Kind("A", labels, loads, [current_A] * len(labels), self.sources_of(CURRENT_A))
+        room_A = [current_A] * len(labels)
+        if self.meters is not None and (self.meters.taken_A < 0).any():
+            room_A = self._room_beside_generation(self.meters, labels)
+        yield Kind("A", labels, loads, room_A, self.sources_of(CURRENT_A))
         yield Kind("W", ("power",), [watts], [power_W / scale], self.sources_of(POWER_W))
         if self.meters is not None:
             yield self._meter_kind(self.meters, labels, loads)
@@ -113,6 +116,12 @@ class Limiter:
 
     def _named(self, what: str) -> Callable[[Ints, Ints], Sequence[str]]:
         return lambda nodes, _: [f"{self.tree.uuids[node]}/{what}" for node in nodes.tolist()]
+
+    def _room_beside_generation(self, meters: MeterBudgets, labels: tuple[str, ...]) -> list[Floats]:
+        """What flows from generation behind a meter to EVSEs does not pass the fuse beside it."""
+        room_A = self.limits.values[CURRENT_A] - np.minimum(meters.taken_A, 0.0)[:, :, None]
+        room_A[..., self.demand.slots :] = self.limits.values[CURRENT_A][:, self.demand.slots :]
+        return list(room_A) if labels == PHASES else [room_A.min(axis=0)]
 
     def _meter_kind(self, meters: MeterBudgets, labels: tuple[str, ...], loads: list[Floats]) -> Kind:
         """Other loads leave less to import; what is exported is not netted against them."""

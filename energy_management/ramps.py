@@ -15,7 +15,9 @@ import numpy as np
 from energy_management.admission import admit
 from energy_management.allocation import Allocation, share
 from energy_management.config import ManagerConfig
+from energy_management.constraints import Network
 from energy_management.coverage import Bools, Floats, Ints
+from energy_management.demand import Demand
 from energy_management.draws import Draw
 from energy_management.limits import Limiter
 
@@ -67,71 +69,59 @@ class Ramps:
 
     def step(self, target: Allocation, order: Ints, slot: int) -> Step:
         """Return what may be granted now in a slot of import."""
-        demand = self.limiter.demand
-        target_A = np.where(demand.takes_part[:, slot], target.current_A[:, slot], 0.0)
+        takes_part = self.limiter.demand.takes_part[:, slot]
+        target_A = np.where(takes_part, target.current_A[:, slot], 0.0)
         held_A = np.minimum(target_A, self.granted_A)
-        wants_more = target_A > held_A + ROUNDING_A
-        if not wants_more.any():
+        if not (target_A > held_A + ROUNDING_A).any():
             return Step(target, {})
-        may_rise = wants_more & self._is_due(target_A, target.network.ceiling_A[:, slot])
-        excess_A = self._excess_A(held_A)
-        now_A = held_A
-        if may_rise.any():
-            now_A = self._fill(target, held_A, target_A, may_rise, order, excess_A, slot)
-        current_A = target.current_A.copy()
-        current_A[:, slot] = np.where(demand.takes_part[:, slot], now_A, current_A[:, slot])
-        waiting = np.flatnonzero(now_A < target_A - ROUNDING_A).tolist()
-        return Step(
-            replace(target, current_A=current_A),
-            {evse: self._reason(evse, excess_A) for evse in waiting},
+        may_rise = self._may_rise(target_A, target.network.ceiling_A[:, slot])
+        lingering_A = np.array(
+            [
+                draw.lingering_A(self.monotonic_s, limit)
+                for draw, limit in zip(self.draws, held_A.tolist(), strict=True)
+            ]
+        ).T
+        reach_A = lingering_A.max(axis=0)  # what it draws anyway takes nothing from others
+        floor_A = np.where(may_rise, np.minimum(target_A, np.maximum(held_A, reach_A)), held_A)
+        excess_A = np.maximum(reach_A - floor_A, 0.0)
+        phases = np.maximum(target.phases, (lingering_A > ROUNDING_A).sum(axis=0)[:, None])
+        reserved = self._load(target, phases, excess_A, slot)
+        now_A = self._fill(
+            target.network.in_slot(slot, reserved, floor_A[:, None], target_A[:, None]),
+            floor_A[:, None],
+            may_rise[:, None],
+            self.limiter.demand.in_slot(slot),
+            order,
         )
+        is_part = (now_A < target_A - ROUNDING_A) & (now_A < held_A + WORTH_WAITING_A) & (held_A > 0)
+        now_A = np.where(is_part, held_A, now_A)
+        current_A = target.current_A.copy()
+        current_A[takes_part, slot] = now_A[takes_part]
+        waiting = np.flatnonzero(now_A < target_A - ROUNDING_A).tolist()
+        reasons = {evse: self._reason(evse, excess_A) for evse in waiting}
+        return Step(replace(target, current_A=current_A), reasons)
 
-    def _is_due(self, target_A: Floats, ceiling_A: Floats) -> Bools:
-        """Whose last rise is long enough ago, and whose next one is worth it."""
+    def _may_rise(self, target_A: Floats, ceiling_A: Floats) -> Bools:
+        """Tell whose last rise is long enough ago, and whose next one is worth it."""
         since_s = np.array([self.monotonic_s - draw.rose_at_s for draw in self.draws])
         worth_it = target_A - self.granted_A >= self.config.deadband_A
         worth_it |= (self.granted_A <= 0) | (target_A >= ceiling_A - ROUNDING_A)
-        return worth_it & (since_s >= self.config.rise_interval_s)
+        rises = target_A > self.granted_A + ROUNDING_A
+        return np.asarray(rises & worth_it & (since_s >= self.config.rise_interval_s))
 
-    def _excess_A(self, held_A: Floats) -> Floats:
-        """Find what each EVSE may still draw beyond what it holds, shape (evses,)."""
-        lingering_A = [
-            max(draw.lingering_A(self.monotonic_s, limit))
-            for draw, limit in zip(self.draws, held_A.tolist(), strict=True)
-        ]
-        return np.maximum(np.array(lingering_A) - held_A, 0.0)
+    def _load(self, target: Allocation, phases: Floats, current_A: Floats, slot: int) -> Floats:
+        """Add up in each row what is drawn on so many phases, shape (families, rows, 1)."""
+        network = target.network if (phases == target.phases).all() else self.limiter.network(phases)
+        coefficient = np.maximum(network.coefficient[..., slot : slot + 1], 0.0)
+        return network.rows.total_below(coefficient * current_A[:, None])
 
-    def _fill(
-        self,
-        target: Allocation,
-        held_A: Floats,
-        target_A: Floats,
-        may_rise: Bools,
-        order: Ints,
-        excess_A: Floats,
-        slot: int,
-    ) -> Floats:
-        """Fill what is left beside what is held and lingers, newcomers' minima first."""
-        demand = self.limiter.demand.in_slot(slot)
-        floor_A, ceiling_A, rising = held_A[:, None], target_A[:, None], may_rise[:, None]
-        network = target.network.in_slot(slot, self._reserved(target, excess_A, slot), floor_A, ceiling_A)
+    @staticmethod
+    def _fill(network: Network, floor_A: Floats, rising: Bools, demand: Demand, order: Ints) -> Floats:
+        """Fill what is left, newcomers' minima first."""
         newcomers = rising & (floor_A < demand.minimum_A)
         served = admit(network, floor_A, demand.minimum_A, newcomers, order).served
         floor_A = np.where(served, demand.minimum_A, floor_A)
-        now_A = share(network, demand, rising & (served | ~newcomers), floor_A)[:, 0]
-        is_part = (now_A < target_A - ROUNDING_A) & (held_A > 0) & (now_A < held_A + WORTH_WAITING_A)
-        return np.where(is_part, held_A, now_A)
-
-    def _reserved(self, target: Allocation, excess_A: Floats, slot: int) -> Floats:
-        """Find what lingers in each row of the network, shape (families, rows, 1)."""
-        lingering_phases = [
-            sum(value > ROUNDING_A for value in draw.lingering_A(self.monotonic_s, 0.0))
-            for draw in self.draws
-        ]
-        phases = np.maximum(target.phases, np.array(lingering_phases, dtype=np.float64)[:, None])
-        network = target.network if (phases == target.phases).all() else self.limiter.network(phases)
-        coefficient = np.maximum(network.coefficient[..., slot : slot + 1], 0.0)
-        return network.rows.total_below(coefficient * excess_A[:, None])
+        return share(network, demand, rising & (served | ~newcomers), floor_A)[:, 0]
 
     def _reason(self, evse: int, excess_A: Floats) -> str:
         uuids = self.limiter.tree.evse_uuids
