@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from benchmarks import optimize
-from benchmarks.requests import flat, levels, scattered
+from benchmarks.requests import START, flat, levels, scattered
 from tests.energy_management.problem import evse_paths, slot_times
 
 
@@ -17,8 +17,8 @@ def test_requests_have_the_size_they_are_named_for() -> None:
         4
     }  # the grid, two levels of groups, the EVSE
     assert {len(path) for path in evse_paths(flat(50, 2))} == {2}
-    assert len(slot_times(flat(3, 24), optimize.START, {"schedule_total_duration": 24})) == 24
-    assert len(slot_times(scattered(20, 48), optimize.START, {"schedule_total_duration": 48})) == 1008
+    assert len(slot_times(flat(3, 24), START, {"schedule_total_duration": 24})) == 24
+    assert len(slot_times(scattered(20, 48), START, {"schedule_total_duration": 48})) == 1008
 
 
 def test_floors_do_what_they_stand_for() -> None:

@@ -69,9 +69,10 @@ def differ(config: Mapping[str, Any], one: Traded, other: Traded) -> bool:
     """More than a slice apart, or on another number of phases."""
     slices = {**SLICES, **config}
     if one.has_amps and other.has_amps:
+        both_charge = one.amps != 0 and other.amps != 0
         apart = abs(one.amps - other.amps) > slices["slice_ampere"] + ROUNDING_A
-        return apart or (one.amps * other.amps != 0 and one.phases != other.phases)
-    return abs(one.watts - other.watts) > slices["slice_watt"] + ROUNDING_W
+        return bool(apart or (both_charge and one.phases != other.phases))
+    return bool(abs(one.watts - other.watts) > slices["slice_watt"] + ROUNDING_W)
 
 
 def deviations(config: Mapping[str, Any], found: Sequence[Moment]) -> list[str]:

@@ -248,7 +248,8 @@ class Trader:
         if "rounds" in self.mistakes:
             steps += [(ROUNDS - trade.slices) * self.settings["slice_ampere"] for trade in front]
         step = min(steps)
-        return max(step if math.isfinite(step) else 0.0, self.settings["slice_ampere"] / FINE)
+        finest: float = self.settings["slice_ampere"] / FINE
+        return max(step, finest) if math.isfinite(step) else finest
 
     def _level(self, trade: Trade) -> float:
         return trade.amps or trade.watts / (3 * self.voltage)

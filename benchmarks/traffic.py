@@ -1,0 +1,367 @@
+"""How fast limits arrive, what it costs, and how much is sent: the module process on a real mosquitto.
+
+Many EVSEs, played by two processes, publish once a second. First nothing changes (cost, messages), then cars
+come and go (from a priority request to that EVSE's new limit), then limits from outside change the limits of
+all EVSEs (from the order to the last of them). Times are taken inside the processes of the EVSEs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from hil.runtime.broker import BrokerAddress
+from hil.runtime.manager import Manager
+from hil.runtime.wire import Topics, encode
+
+Json = dict[str, Any]
+
+SIZES = (3, 10, 50, 100)
+PROCESSES = 2
+START_S = 6.0  # until every EVSE has its first limit and nothing moves
+ANSWER_S = 5.0  # no answer to a priority request after that time counts as none
+BETWEEN_ORDERS_S = 1.5
+ORDERS_A = (7.6, 7.2, 6.8, 6.4, 6.0)  # for each EVSE; falls, since a rise may have to wait for one
+FULL_A = 16.0  # of an EVSE; the fuse is enough for half of them
+
+GOAL_ANSWER_MS = 100.0
+GOAL_ALL_MS = 200.0
+GOAL_SENT = 0.1
+GOAL_CPU_PERCENT = {3: 3.0, 100: 15.0}
+GOAL_MEMORY_MB = {3: 64.0}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Times from a priority request to the next limit of that EVSE that differs from the one before.
+
+    Attributes
+    ----------
+    requests, missing : int
+        How many there were, and how many of them found no answer in time. These count as infinitely late.
+    """
+
+    requests: int
+    missing: int
+    median_ms: float
+    worst_ms: float
+
+    @classmethod
+    def of(cls, times_ms: Sequence[float]) -> Answers:
+        """Sum up times, infinite ones included."""
+        late = sum(took == math.inf for took in times_ms)
+        median = statistics.median(times_ms) if times_ms else math.nan
+        return cls(len(times_ms), late, median, max(times_ms, default=math.nan))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one size.
+
+    Attributes
+    ----------
+    comes, leaves : Answers
+        To the priority requests when a car comes, and when one leaves.
+    all_median_ms, all_worst_ms : float
+        From a limit from outside to the last EVSE's new limit.
+    messages_per_s : float
+        Of all modules, while nothing changes.
+    sent_share : float
+        Limits sent while nothing changes, of those that EVerest would send: one per EVSE and second.
+    cpu_percent, memory_MB : float
+        Of the module's process while nothing changes; of one core.
+    """
+
+    evses: int
+    comes: Answers
+    leaves: Answers
+    all_median_ms: float
+    all_worst_ms: float
+    messages_per_s: float
+    sent_share: float
+    cpu_percent: float
+    memory_MB: float
+
+
+def run(sizes: Sequence[int] = SIZES, quiet_s: float = 30.0, coming_and_going_s: float = 15.0) -> Json:
+    """Take all measurements, as an object for JSON; empty without mosquitto."""
+    executable = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if executable is None:
+        return {}
+    with tempfile.TemporaryDirectory() as directory, mosquitto(executable, Path(directory)) as broker:
+        figures = [measure(size, quiet_s, coming_and_going_s, broker, Path(directory)) for size in sizes]
+    return {"traffic": [asdict(each) for each in figures]}
+
+
+@contextmanager
+def mosquitto(executable: str, directory: Path) -> Iterator[str]:
+    """Run a mosquitto with default settings; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = directory / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="utf-8")
+    process = subprocess.Popen([executable, "-c", str(config)], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10.0
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure(evses: int, quiet_s: float, coming_and_going_s: float, broker: str, directory: Path) -> Figures:
+    """Take the figures of one size."""
+    records = [directory / f"{evses}_{number}.jsonl" for number in range(PROCESSES)]
+    config = directory / f"{evses}.json"  # JSON is YAML
+    config.write_text(
+        json.dumps(configuration(evses, quiet_s, coming_and_going_s, records)), encoding="utf-8"
+    )
+    with Manager(config, broker=broker, log=lambda _: None) as manager:
+        manager.wait_ready(60.0)
+        let_pass(manager, START_S)
+        with listening(broker, manager.prefix) as bystander:
+            quiet = watch(manager, bystander, quiet_s - START_S)
+            let_pass(manager, coming_and_going_s + START_S)
+            orders = {amperes: bystander.order(evses * amperes, manager) for amperes in ORDERS_A}
+    events = sorted((event for record in records for event in read(record)), key=lambda event: event["at"])
+    all_ms = [time_to_last_ms(events, amperes, at, evses) for amperes, at in orders.items()]
+    return Figures(
+        evses=evses,
+        comes=Answers.of(answer_times_ms(events, "Charging")),
+        leaves=Answers.of(answer_times_ms(events, "Unplugged")),
+        all_median_ms=statistics.median(all_ms),
+        all_worst_ms=max(all_ms),
+        messages_per_s=quiet["messages_per_s"],
+        sent_share=quiet["limits_per_s"] / evses,
+        cpu_percent=quiet["cpu_percent"],
+        memory_MB=quiet["memory_MB"],
+    )
+
+
+def configuration(evses: int, quiet_s: float, coming_and_going_s: float, records: Sequence[Path]) -> Json:
+    """Fuse and manager in one instance, and two processes that play the EVSEs."""
+    counts = [evses // 2, evses - evses // 2]
+    consumers = [
+        {"module_id": f"traffic{number}", "implementation_id": f"evse{evse}"}
+        for number, count in enumerate(counts)
+        for evse in range(1, count + 1)
+    ]
+    site = {
+        "module": "PyEnergyManager",
+        "config_module": {"fuse_limit_A": FULL_A * evses / 2},
+        "connections": {"energy_consumer": consumers},
+    }
+    traffic = {
+        f"traffic{number}": {
+            "module": "Traffic",
+            "config_module": {
+                "evses": count,
+                "quiet_s": quiet_s,
+                "coming_and_going_s": coming_and_going_s,
+                "record": str(record),
+            },
+        }
+        for number, (count, record) in enumerate(zip(counts, records, strict=True))
+    }
+    return {"active_modules": {"site": site, **traffic}}
+
+
+class Bystander:
+    """Counts what is sent, and sets limits as a module would."""
+
+    def __init__(self, prefix: str, client: mqtt.Client) -> None:
+        self.messages = 0
+        self.limits = 0
+        self._topics = Topics(prefix)
+        self._client = client
+
+    def count(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        """Take a message."""
+        self.messages += 1
+        self.limits += message.topic.endswith("/cmd/enforce_limits")
+
+    def order(self, amperes: float, manager: Manager) -> float:
+        """Set a limit for the site and let it take effect; gives when."""
+        limits = {"ac_max_current_A": {"value": amperes, "source": "benchmark"}}
+        entry = {"timestamp": "2026-01-01T00:00:00.000Z", "limits_to_root": limits, "limits_to_leaves": {}}
+        value = {"schedule_import": [entry], "schedule_export": [], "schedule_setpoints": []}
+        call = {"id": f"{amperes}", "args": {"value": value}, "origin": "benchmark"}
+        at = time.monotonic()
+        self._client.publish(
+            self._topics.command("site", "external_limits", "set_external_limits"), encode("Cmd", call), qos=2
+        )
+        let_pass(manager, BETWEEN_ORDERS_S)
+        return at
+
+
+@contextmanager
+def listening(broker: str, prefix: str) -> Iterator[Bystander]:
+    """Listen to all messages of a run."""
+    address = BrokerAddress.parse(broker)
+    client = address.new_client()
+    bystander = Bystander(prefix, client)
+    subscribed = threading.Event()
+    client.on_message = bystander.count
+    client.on_subscribe = lambda *_: subscribed.set()
+    address.connect(client)
+    client.subscribe(f"{prefix}#", qos=0)
+    client.loop_start()
+    try:
+        if not subscribed.wait(10.0):
+            raise TimeoutError(f"broker {broker} does not answer")
+        yield bystander
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def watch(manager: Manager, bystander: Bystander, seconds: float) -> Json:
+    """Take what the module's process uses and what is sent, over some seconds."""
+    process = psutil.Process(manager.processes["site"].pid)
+    began, cpu, messages, limits = time.monotonic(), used_s(process), bystander.messages, bystander.limits
+    let_pass(manager, seconds)
+    passed_s = time.monotonic() - began
+    return {
+        "cpu_percent": 100.0 * (used_s(process) - cpu) / passed_s,
+        "memory_MB": process.memory_info().rss / 1e6,
+        "messages_per_s": (bystander.messages - messages) / passed_s,
+        "limits_per_s": (bystander.limits - limits) / passed_s,
+    }
+
+
+def let_pass(manager: Manager, seconds: float) -> None:
+    """Wait; a run that ends meanwhile is no measurement."""
+    if manager.wait(seconds) is not None:
+        raise RuntimeError(f"the run ended by itself: {manager.failure}")
+
+
+def used_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def read(record: Path) -> list[Json]:
+    return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+
+
+def answer_times_ms(events: Sequence[Json], state: str) -> list[float]:
+    """Time from each priority request that tells of a state to the EVSE's next limit that is another one."""
+    found = []
+    for number, asked in enumerate(events):
+        if asked.get("priority") == state:
+            before = newest_limit_A(events[:number], asked["evse"])
+            later = (e for e in events[number:] if e["evse"] == asked["evse"] and "current_A" in e)
+            took_s = next((e["at"] for e in later if e["current_A"] != before), math.inf) - asked["at"]
+            found.append(took_s * 1e3 if took_s <= ANSWER_S else math.inf)
+    return found
+
+
+def newest_limit_A(events: Sequence[Json], evse: str) -> float | None:
+    limits = (e["current_A"] for e in reversed(events) if e["evse"] == evse and "current_A" in e)
+    return next(limits, None)
+
+
+def time_to_last_ms(events: Sequence[Json], amperes: float, ordered_at: float, evses: int) -> float:
+    """Time from an order until the last EVSE has its part of it; infinite if one has not."""
+    arrived = {
+        event["evse"]: event["at"]
+        for event in reversed(events)  # the first of each EVSE counts
+        if abs(event.get("current_A", 0.0) - amperes) < 0.01 and event["at"] >= ordered_at
+    }
+    return (max(arrived.values()) - ordered_at) * 1e3 if len(arrived) == evses else math.inf
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Print what `run` found."""
+    if not found:
+        console.print("traffic: mosquitto is not installed (apt-get install mosquitto)")
+        return
+    table = Table(title="traffic: the module process on mosquitto with default settings, EVSEs at 1 Hz")
+    table.add_column("")
+    for each in found["traffic"]:
+        table.add_column(f"{each['evses']} EVSEs", justify="right")
+    table.add_column("goal", justify="right")
+    for name, goal, cells in rows([figures_of(each) for each in found["traffic"]]):
+        table.add_row(name, *cells, goal)
+    console.print(table)
+
+
+def figures_of(found: Json) -> Figures:
+    answers = {name: Answers(**found[name]) for name in ("comes", "leaves")}
+    return Figures(**{**found, **answers})
+
+
+def rows(figures: Sequence[Figures]) -> Iterator[tuple[str, str, list[str]]]:
+    """Name, goal and coloured figures of each line of the table."""
+
+    def line(name: str, goal: str, values: Sequence[tuple[str, bool | None]]) -> tuple[str, str, list[str]]:
+        colours = {True: "green", False: "red"}
+        cells = [text if good is None else f"[{colours[good]}]{text}[/]" for text, good in values]
+        return name, goal, cells
+
+    for name, what in (("comes", "a car comes"), ("leaves", "a car leaves")):
+        answers: list[Answers] = [getattr(each, name) for each in figures]
+        yield line(
+            f"priority request to new limit, {what}, median",
+            f"< {GOAL_ANSWER_MS:g} ms",
+            [(f"{a.median_ms:.1f} ms", a.median_ms < GOAL_ANSWER_MS) for a in answers],
+        )
+        yield line("  worst", "", [(f"{a.worst_ms:.1f} ms", None) for a in answers])
+        yield line(
+            f"  answered within {ANSWER_S:g} s",
+            "all",
+            [(f"{a.requests - a.missing} of {a.requests}", a.missing == 0) for a in answers],
+        )
+    yield line(
+        "limit from outside to the last EVSE, median",
+        f"< {GOAL_ALL_MS:g} ms",
+        [(f"{f.all_median_ms:.1f} ms", f.all_median_ms < GOAL_ALL_MS) for f in figures],
+    )
+    yield line("  worst", "", [(f"{f.all_worst_ms:.1f} ms", None) for f in figures])
+    yield line("messages per second, quiet", "", [(f"{f.messages_per_s:.0f}", None) for f in figures])
+    yield line(
+        "limits sent, of EVerest's, quiet",
+        f"<= {GOAL_SENT:.0%}",
+        [(f"{f.sent_share:.0%}", f.sent_share <= GOAL_SENT) for f in figures],
+    )
+    yield line(
+        "CPU of the module, quiet, of one core",
+        ", ".join(f"<= {goal:g} % at {evses}" for evses, goal in GOAL_CPU_PERCENT.items()),
+        [(f"{f.cpu_percent:.1f} %", meets(GOAL_CPU_PERCENT, f.evses, f.cpu_percent)) for f in figures],
+    )
+    yield line(
+        "memory of the module",
+        ", ".join(f"<= {goal:g} MB at {evses}" for evses, goal in GOAL_MEMORY_MB.items()),
+        [(f"{f.memory_MB:.0f} MB", meets(GOAL_MEMORY_MB, f.evses, f.memory_MB)) for f in figures],
+    )
+
+
+def meets(goals: Mapping[int, float], evses: int, value: float) -> bool | None:
+    return value <= goals[evses] if evses in goals else None
