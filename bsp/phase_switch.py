@@ -113,16 +113,24 @@ class Memory:
         Phases selected.
     under_way : bool
         A switch had begun and not ended: the position of the contacts is not known.
-    switches : int
-        Switches since the car came.
+    switches, failures : int
+        Switches since the car came, and attempts that were given up.
     fault : str or None
         A latched fault.
+    ready_at : float or None
+        No switch before this time. Monotonic seconds, which mean nothing to another process: see `later`.
     """
 
     phases: int = 3
     under_way: bool = False
     switches: int = 0
+    failures: int = 0
     fault: str | None = None
+    ready_at: float | None = None
+
+    def later(self, by_s: float) -> "Memory":
+        """Give the same in the time of another clock, which is so much ahead."""
+        return self if self.ready_at is None else replace(self, ready_at=self.ready_at + by_s)
 
 
 class PhaseSwitch:
@@ -144,22 +152,24 @@ class PhaseSwitch:
     memory : Memory
         As it was kept. If a switch was under way, the contacts are first brought to one phase.
     locked : bool
-        Never switch, by order of the installer.
+        Begin no switch, by order of a person. One that is under way is ended, and contacts that are not where
+        they were left are brought to one phase: the lock must not keep them where nobody wants them.
     """
 
     def __init__(
         self, equipment: Equipment, now: float, memory: Memory = Memory(), *, locked: bool = False
     ) -> None:
+        if memory.ready_at is not None:  # whatever the clock of the process before has shown
+            memory = replace(memory, ready_at=min(memory.ready_at, now + equipment.hold_off_s))
         self.memory = memory
         self.step = Step.STEADY
+        self.locked = locked
         self._equipment = equipment
-        self._locked = locked
         self._target = memory.phases
         self._since = now
         self._paused_at = math.inf
-        self._ready_at = now
-        self._failures = 0
         self._has_moved = False
+        self._is_tripped = False
         if memory.fault is not None:
             self.step = Step.FAULT
         elif memory.under_way:
@@ -185,7 +195,8 @@ class PhaseSwitch:
         """
         if self.step is Step.STEADY and phases == self.memory.phases:
             return True
-        allowed = not self._locked and self._failures < FAILURES_TOLERATED and now >= self._ready_at
+        is_ready = self.memory.ready_at is None or now >= self.memory.ready_at
+        allowed = not self.locked and self.memory.failures < FAILURES_TOLERATED and is_ready
         if self.step is not Step.STEADY or not allowed or phases not in (1, 3):
             return False
         self._begin(phases, now)
@@ -195,7 +206,18 @@ class PhaseSwitch:
         """Clear a latched fault, by order of a person on site; the contacts are then brought to one phase."""
         if self.step is Step.FAULT:
             self.memory = replace(self.memory, fault=None)
+            self._is_tripped = False
             self._begin(SAFE_PHASES, now)
+
+    def trip(self, text: str, now: float) -> None:
+        """Latch a fault and open the main contactor, whatever flows: the car does not stop when it is paused.
+
+        This is the only order that moves a contact under load, once: cars stop within seconds of the pilot's
+        end, and IEC 61851-1 has the station cut off those that do not. The contact of L2 and L3 never does.
+        """
+        self._is_tripped = True
+        if self.step is not Step.FAULT:
+            self._fail(text, now)
 
     def advance(self, now: float, seen: Seen) -> Orders:
         """Go on as far as the measurements allow.
@@ -213,8 +235,7 @@ class PhaseSwitch:
             What to do, at once; the contacts must not be moved on older orders.
         """
         if seen.state == "A" and self.step is Step.STEADY:
-            self._failures = 0
-            self.memory = replace(self.memory, switches=0)
+            self.memory = replace(self.memory, switches=0, failures=0)
         # What was measured before the car was told to pause says nothing of what it does now.
         is_fresh = now - seen.at <= FRESH_S and seen.at > self._paused_at
         no_load = (
@@ -260,16 +281,12 @@ class PhaseSwitch:
 
     def _give_up(self, now: float) -> Orders:
         """Stay where we are, before anything has moved."""
-        self._failures += 1
         self._target = self.memory.phases
-        self.memory = replace(self.memory, under_way=False)
-        self._ready_at = now + self._equipment.hold_off_s
-        self._go(Step.STEADY, now)
-        return Orders()
+        self.memory = replace(self.memory, failures=self.memory.failures + 1)
+        return self._finish(now)
 
     def _finish(self, now: float) -> Orders:
-        self.memory = replace(self.memory, under_way=False)
-        self._ready_at = now + self._equipment.hold_off_s
+        self.memory = replace(self.memory, under_way=False, ready_at=now + self._equipment.hold_off_s)
         self._go(Step.STEADY, now)
         return Orders()
 
@@ -278,11 +295,24 @@ class PhaseSwitch:
 
     def _steady(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
         del no_load
-        if not self._equipment.by_itself and self._contradicts(now, seen):
+        is_news = now - seen.at <= FRESH_S and seen.at >= self._since
+        if self._equipment.by_itself:
+            if is_news and seen.selected in (1, 3):  # it may have switched by itself
+                self.memory = replace(self.memory, phases=seen.selected)
+            return Orders()
+        if self._contradicts(now, seen):
             return self._fail(
                 f"{seen.drawing} phases draw current though one is selected: a contact is welded", now
             )
+        if is_news and self._is_elsewhere(seen):
+            self._begin(SAFE_PHASES, now)
+            return Orders(pause=True)
         return Orders()
+
+    def _is_elsewhere(self, seen: Seen) -> bool:
+        """Whether contacts are not where they were left: the board was without power, or a process died."""
+        is_cut_off = self._equipment.main_contactor and bool(seen.main_open)
+        return is_cut_off or (seen.selected is not None and seen.selected != self.memory.phases)
 
     def _contradicts(self, now: float, seen: Seen) -> bool:
         return now - seen.at <= FRESH_S and self.memory.phases == 1 and seen.drawing > 1
@@ -366,7 +396,7 @@ class PhaseSwitch:
         return Orders()
 
     def _faulty(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
-        """Stay paused; what can be opened without load is opened."""
-        del now, seen
-        can_open = self._equipment.main_contactor and no_load
-        return Orders(pause=True, main="open" if can_open else None)
+        """Stay paused; what can be opened without load, or must be opened with it, is opened."""
+        del now
+        opens = self._equipment.main_contactor and (no_load or self._is_tripped) and not seen.main_open
+        return Orders(pause=True, main="open" if opens else None)

@@ -80,9 +80,10 @@ def test_with_contactors_of_ours_every_step_waits_for_the_one_before() -> None:
     assert site.switch.request(1, site.now)
     site.seconds(20)
     assert site.log == ["1 main open", "5 select 1", "10 main closed"]
-    assert site.switch.memory == Memory(phases=1, under_way=site.switch.is_under_way, switches=1)
+    assert (site.switch.memory.phases, site.switch.memory.switches) == (1, 1)
     site.seconds(60)
     assert site.switch.step is Step.STEADY
+    assert not site.switch.memory.under_way
     assert site.draws
 
 
@@ -111,7 +112,7 @@ def test_a_car_that_goes_on_drawing_keeps_its_phases() -> None:
     site.seconds(40)
     assert site.log == []
     assert site.switch.step is Step.STEADY
-    assert site.switch.memory == Memory(phases=3)
+    assert (site.switch.memory.phases, site.switch.memory.failures) == (3, 1)
     assert not site.switch.request(1, site.now), "not again at once"
 
 
@@ -199,6 +200,70 @@ def test_the_installer_can_forbid_it() -> None:
     assert site.switch.request(3, site.now), "that is how it is already"
 
 
+def test_the_lock_keeps_nothing_where_nobody_wants_it() -> None:
+    site = Installation(BOARD, Memory(phases=3, under_way=True), locked=True)
+    site.main_open = True
+    site.seconds(120)
+    assert (site.selected, site.main_open) == (1, False)
+
+
+def restarted(switch: PhaseSwitch, now: float, *, pause_s: float) -> tuple[PhaseSwitch, float]:
+    """A process that begins ``pause_s`` later, with a monotonic clock that began anew."""
+    return PhaseSwitch(CHARGER, 5.0, switch.memory.later(5.0 - now - pause_s)), 5.0
+
+
+@pytest.mark.parametrize(("pause_s", "may"), [(10.0, False), (200.0, False), (400.0, True)])
+def test_the_hold_off_goes_on_over_a_restart(pause_s: float, may: bool) -> None:
+    site = Installation(CHARGER)
+    site.switch.request(1, site.now)
+    site.seconds(2)
+    switch, now = restarted(site.switch, site.now, pause_s=pause_s)
+    assert switch.request(3, now) is may
+
+
+def test_a_clock_that_was_wrong_before_a_restart_holds_nothing_off_for_longer() -> None:
+    switch = PhaseSwitch(CHARGER, 5.0, Memory(phases=1, ready_at=1e9))
+    assert not switch.request(3, 304.0)
+    assert switch.request(3, 306.0)
+
+
+def test_failures_are_counted_over_a_restart() -> None:
+    switch = PhaseSwitch(CHARGER, 0.0, Memory(phases=3, failures=2))
+    assert not switch.request(1, 0.0)
+
+
+@pytest.mark.parametrize("equipment", [BOARD, REGISTER], ids=["board", "register"])
+def test_contacts_that_moved_by_themselves_are_brought_to_one_phase(equipment: Equipment) -> None:
+    site = Installation(equipment)
+    site.seconds(5)
+    assert site.log == []
+    site.selected = 1
+    site.main_open = equipment.main_contactor
+    site.seconds(100)
+    assert site.switch.memory.phases == site.selected == 1
+    assert not site.main_open
+    assert site.switch.step is Step.STEADY
+
+
+def test_a_charger_that_switched_by_itself_is_believed() -> None:
+    site = Installation(CHARGER)
+    site.selected = 1
+    site.seconds(2)
+    assert site.switch.phases == 1
+    assert not site.paused
+
+
+def test_a_car_that_ignores_its_pause_is_cut_off_under_load_by_the_main_contactor_alone() -> None:
+    switch = PhaseSwitch(BOARD, 0.0)
+    drawing = Seen(1.0, "C", 16.0, selected=3, main_open=False, drawing=3)
+    switch.trip("draws 16 A though it is paused", 1.0)
+    assert switch.advance(1.0, drawing) == Orders(pause=True, main="open")
+    assert switch.advance(2.0, replace(drawing, at=2.0, current_A=0.0, main_open=True)) == Orders(pause=True)
+    switch = PhaseSwitch(BOARD, 3.0, switch.memory)
+    assert switch.memory.fault == "draws 16 A though it is paused"
+    assert switch.advance(4.0, replace(drawing, at=4.0)) == Orders(pause=True), "after a restart without load"
+
+
 def test_old_measurements_do_not_count() -> None:
     switch = PhaseSwitch(BOARD, 0.0)
     switch.request(1, 0.0)
@@ -229,6 +294,8 @@ class Anything(RuleBasedStateMachine):
         self.last_seen = self.look()
         self.opened_at = self.selected_at = -1e9
         self.had_fault = False
+        self.tripped = False
+        self.steady_looks = 0
 
     @property
     def current_A(self) -> float:
@@ -259,11 +326,13 @@ class Anything(RuleBasedStateMachine):
             if self.reads:
                 self.last_seen = self.look()
             self.obey(self.switch.advance(self.now, self.last_seen))
+            is_look = self.reads and self.switch.step is Step.STEADY
+            self.steady_looks = self.steady_looks + 1 if is_look else 0
 
     def obey(self, orders: Orders) -> None:
         no_load = self.current_A < NO_LOAD_A
         if orders.main is not None:
-            assert no_load, "main contactor ordered to move under load"
+            assert no_load or (self.tripped and orders.main == "open"), "main contactor moved under load"
             assert orders.main == "open" or self.now - self.selected_at >= DEAD_TIME_S
             if not self.main_stuck and self.main_open != (orders.main == "open"):
                 self.main_open = orders.main == "open"
@@ -304,11 +373,29 @@ class Anything(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.switch = PhaseSwitch(self.equipment, self.now, self.switch.memory)
+        self.tripped = False
+
+    @rule()
+    def lose_power(self) -> None:
+        """The board drops its relays, and the car is cut off with them."""
+        if not self.equipment.main_contactor or self.main_stuck or self.selector_stuck:
+            return
+        if not self.main_open:
+            self.main_open, self.opened_at = True, self.now
+        if self.selected == 3:
+            self.selected, self.selected_at = 1, self.now
+            self.steady_looks = 0
+
+    @rule()
+    def trip(self) -> None:
+        if self.equipment.main_contactor:
+            self.switch.trip("draws though it is paused", self.now)
+            self.tripped = True
 
     @rule()
     def reset(self) -> None:
         self.switch.reset(self.now)
-        self.had_fault = False
+        self.had_fault = self.tripped = False
 
     @invariant()
     def a_fault_stays_and_pauses(self) -> None:
@@ -320,7 +407,8 @@ class Anything(RuleBasedStateMachine):
 
     @invariant()
     def a_finished_switch_is_where_it_says(self) -> None:
-        if hasattr(self, "switch") and self.switch.step is Step.STEADY:
+        """As soon as it has looked: contacts may have moved by themselves meanwhile."""
+        if hasattr(self, "switch") and self.steady_looks > 1:
             assert self.switch.memory.phases == self.selected
 
 
