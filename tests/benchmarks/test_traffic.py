@@ -1,4 +1,4 @@
-"""The traffic benchmark at a small size: that it measures what it says. How fast, only a benchmark may ask."""
+"""The traffic benchmark at a small size measures what it says. How fast it may be, only a benchmark asks."""
 
 import json
 import math
