@@ -98,7 +98,7 @@ class Ramps:
         current_A = target.current_A.copy()
         current_A[takes_part, slot] = now_A[takes_part]
         waiting = np.flatnonzero(now_A < target_A - ROUNDING_A).tolist()
-        reasons = {evse: self._reason(evse, excess_A) for evse in waiting}
+        reasons = {evse: self._reason(evse, bool(may_rise[evse]), excess_A) for evse in waiting}
         return Step(replace(target, current_A=current_A), reasons)
 
     def _may_rise(self, target_A: Floats, ceiling_A: Floats) -> Bools:
@@ -123,11 +123,12 @@ class Ramps:
         floor_A = np.where(served, demand.minimum_A, floor_A)
         return share(network, demand, rising & (served | ~newcomers), floor_A)[:, 0]
 
-    def _reason(self, evse: int, excess_A: Floats) -> str:
-        uuids = self.limiter.tree.evse_uuids
-        falling = [uuids[other] for other in np.flatnonzero(excess_A > ROUNDING_A).tolist() if other != evse]
+    def _reason(self, evse: int, may_rise: bool, excess_A: Floats) -> str:  # noqa: FBT001 - a fact, no switch
+        """Say why an EVSE has less than its target."""
         if self.monotonic_s - self.draws[evse].rose_at_s < self.config.rise_interval_s:
             return f"rises at most every {self.config.rise_interval_s:g} s"
-        if falling:
-            return f"waits until {' and '.join(falling)} {'have' if len(falling) > 1 else 'has'} fallen"
-        return f"rises only by {self.config.deadband_A:g} A or more"
+        if not may_rise:
+            return f"rises only by {self.config.deadband_A:g} A or more"
+        uuids = self.limiter.tree.evse_uuids
+        falling = [uuids[other] for other in np.flatnonzero(excess_A > ROUNDING_A).tolist() if other != evse]
+        return f"waits until {' and '.join(falling)} {'have' if len(falling) > 1 else 'has'} fallen"

@@ -1,7 +1,7 @@
 """A site on a virtual clock: plant and energy manager face to face, with nothing in between.
 
-Cars, house and meters live in steps of a tenth of a second, and the decisions fall as `control` makes them: once
-per interval, and at once when a reading shows an overload. A day passes in minutes.
+Cars, house and meters live in steps of 200 ms, and the decisions fall as `control` makes them: once per
+interval, and at once when a reading shows an overload. A day passes in minutes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from hil.plant.site import STRAIGHT, rotated, total
 GRID = "grid"
 """Name of the one node above all EVSEs."""
 
-TICK_S = 0.1
+TICK_S = 0.2
 START = datetime(2026, 5, 4, 0, 0, tzinfo=UTC)
 
 Json = dict[str, Any]

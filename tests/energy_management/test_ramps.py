@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,7 +61,7 @@ class TestSharing:
         assert "full" in grid.manager.explain("a")
 
     def test_a_car_that_never_used_its_grant_may_still_begin_to(self) -> None:
-        """It drew 10 A of 32 A: that it draws no more than its new limit does not show that it has heard of it."""
+        """It drew 10 A of 32 A: less than its new limit, but not because it has heard of that."""
         grid = two(b="Unplugged")
         grid.run(8, None, cars(a=10, b=0))
         grid.states["b"] = "Charging"
@@ -89,7 +91,7 @@ class TestRises:
                     rises.append(grid.now_s)
                 before = granted
         assert len(rises) > 3
-        assert min(later - earlier for earlier, later in zip(rises, rises[1:], strict=False)) >= 5
+        assert min(later - earlier for earlier, later in pairwise(rises)) >= 5
 
     def test_small_ones_wait(self) -> None:
         grid = two(b="Unplugged")
