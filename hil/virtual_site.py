@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from control.grid_meter import reading_of
+from control.powermeter import reading_of
 from energy_management import EnergyManager
 from energy_management.measurement import Reading, Vector3
 from hil.breaker import Breaker

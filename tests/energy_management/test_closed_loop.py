@@ -41,7 +41,7 @@ def site_of(
             f"evse{position}",
             LivelyCar(model, soc=(socs or [0.3] * len(cars))[position], wander_A=0.2, seed=position),
             arrives_s=2.0 * position,
-            rotation=wiring[position][1],  # type: ignore[arg-type]
+            rotation=wiring[position][1],
             is_measured=measured,
         )
         for position, model in enumerate(cars)
