@@ -40,7 +40,7 @@ def test_runs_on_a_small_size_and_shows_every_figure() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for expected in (
         "3 x 2",
-        "2 x 3, all timestamps different",
+        "2 x 3 scattered",
         "1 x 1 to 2 x 1",
         "peak memory",
         "equal request",
