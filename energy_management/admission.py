@@ -52,23 +52,24 @@ def admit(
     fewer : Network or None
         The constraints when those who may switch charge on fewer phases, which they do rather than wait.
     """
-    fits_alone = minimum_A <= network.ceiling_A * (1 + TOLERANCE)
-    exceeded = network.exceeded(np.where(candidates & fits_alone, minimum_A, current_A))
-    contested = candidates & network.concerned(exceeded)
+    served = candidates & (minimum_A <= network.ceiling_A * (1 + TOLERANCE))
+    dropped = np.zeros_like(served)
+    exceeded = network.load(np.where(served, minimum_A, current_A)) > network.full_at
+    contested = candidates & network.concerned(exceeded) if exceeded.any() else dropped.copy()
     if fewer is not None:
-        contested |= candidates & ~fits_alone
+        contested |= candidates & ~served
     if network.has_opposing:
         contested = candidates
-    served = candidates & fits_alone & ~contested
-    dropped = np.zeros_like(served)
-    if contested.any():
-        room = network.full_at - network.load(np.where(served, minimum_A, current_A))
-        for evse in order[contested[order].any(axis=1)].tolist():
-            asks = contested[evse]
-            fits = _take(room, network, evse, minimum_A[evse], asks)
-            if fewer is not None:
-                dropped[evse] = _take(room, fewer, evse, minimum_A[evse], asks & ~fits)
-            served[evse] |= fits | dropped[evse]
+    if not contested.any():
+        return Admission(served, dropped)
+    served &= ~contested
+    room = network.full_at - network.load(np.where(served, minimum_A, current_A))
+    for evse in order[contested[order].any(axis=1)].tolist():
+        asks = contested[evse]
+        fits = _take(room, network, evse, minimum_A[evse], asks)
+        if fewer is not None:
+            dropped[evse] = _take(room, fewer, evse, minimum_A[evse], asks & ~fits)
+        served[evse] |= fits | dropped[evse]
     return Admission(served, dropped)
 
 

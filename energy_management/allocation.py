@@ -102,12 +102,12 @@ def share(
     Where phases must be balanced, what one class takes can make room on another phase: then once more.
     """
     current_A = floor_A
-    for _ in range(_ROUNDS if network.has_opposing else 1):
+    for _ in range(_ROUNDS):
         before_A = current_A
-        for members in demand.classes():
+        for members in demand.classes:
             taking = sharing & members
             if taking.any():
                 current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking, events=events)
-        if np.allclose(current_A, before_A, rtol=TOLERANCE, atol=TOLERANCE):
+        if not network.has_opposing or np.allclose(current_A, before_A, rtol=TOLERANCE, atol=TOLERANCE):
             break
     return current_A

@@ -90,7 +90,7 @@ class Network:
         """The load at which a row counts as exceeded, a little above its capacity."""
         return self.capacity * (1 + TOLERANCE) + TOLERANCE
 
-    @property
+    @cached_property
     def has_opposing(self) -> bool:
         """Whether current of one EVSE can make room for another."""
         return any(kind.opposing for kind in self.kinds)
@@ -130,10 +130,6 @@ class Network:
     def load(self, current_A: Floats) -> Floats:
         """Sum coefficient x current in each row, shape (families, rows, slots)."""
         return self.rows.total_below(self.coefficient * current_A)
-
-    def exceeded(self, current_A: Floats) -> Bools:
-        """Which rows carry more than their capacity, shape (families, rows, slots)."""
-        return self.load(current_A) > self.full_at
 
     def concerned(self, rows: Bools) -> Bools:
         """Which EVSEs draw on any of these rows, shape (evses, slots)."""

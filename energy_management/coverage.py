@@ -30,6 +30,8 @@ class Coverage:
 
     Attributes
     ----------
+    sizes : ndarray of int, shape (nodes,)
+        How many EVSEs each node covers.
     pair_node, pair_evse : ndarray of int, shape (pairs,)
         All pairs of an EVSE and a node above it, by EVSE and from the root down.
     pair_start : ndarray of int, shape (evses + 1,)
@@ -38,7 +40,7 @@ class Coverage:
 
     def __init__(self, first: Ints, last: Ints, evses: int) -> None:
         self.first, self.last, self.evses = first, last, evses
-        sizes = last - first
+        self.sizes = sizes = last - first
         ends = sizes.cumsum()
         total = int(ends[-1]) if len(ends) else 0
         node = np.repeat(np.arange(len(first)), sizes)

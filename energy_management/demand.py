@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -91,24 +91,21 @@ class Demand:
             can_switch=self.can_switch[:, only],
         )
 
-    def classes(self) -> Iterator[Bools]:
-        """Who shares with whom, in the order of filling; each of shape (evses, 1).
+    @cached_property
+    def rank(self) -> Floats:
+        """Which class each EVSE is of, shape (evses, 1); classes are filled one after the other.
 
         EVSEs that want by priority, then those that wait, then those without a car.
         """
-        wants = self.urgency == WANTS
-        for priority in np.unique(self.priority[wants])[::-1]:
-            yield (wants & (self.priority == priority))[:, None]
-        for urgency in (WAITS, IDLE):
-            if (members := self.urgency == urgency).any():
-                yield members[:, None]
+        priority = np.where(self.urgency == WANTS, -self.priority, 0)
+        classes = list(zip(self.urgency.tolist(), priority.tolist(), strict=True))
+        numbers = {each: number for number, each in enumerate(sorted({*classes}))}
+        return np.array([[numbers[each]] for each in classes], dtype=np.float64)
 
-    def rank(self) -> Floats:
-        """Give each EVSE the number of its class in the order of filling, shape (evses, 1)."""
-        rank = np.zeros(self.weight.shape)
-        for number, members in enumerate(self.classes()):
-            rank[members] = number
-        return rank
+    @cached_property
+    def classes(self) -> list[Bools]:
+        """The members of each class in the order of filling; each of shape (evses, 1)."""
+        return [self.rank == number for number in range(int(self.rank.max()) + 1)]
 
 
 def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoints | None) -> Bools:

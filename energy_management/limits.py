@@ -82,7 +82,10 @@ class Limiter:
 
     def loaded(self, phases: Floats) -> Bools:
         """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""
-        loaded = np.tile(phases > 0, (3, 1, 1))
+        loaded = np.broadcast_to(phases > 0, (3, *phases.shape))
+        if not self._rotations:
+            return loaded
+        loaded = loaded.copy()
         for evse, rotation in self._rotations.items():
             for conductor, phase in enumerate(rotation):
                 loaded[phase, evse] = (phases[evse] > conductor) & ~self.idle_phases[phase, evse]

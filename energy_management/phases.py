@@ -42,7 +42,9 @@ class Choice:
 def choices(demand: Demand, mode: str) -> Choice:
     """Find what the hardware, the limits on phases and the mode leave to choose."""
     present = demand.present_phases
-    free = demand.can_switch & (demand.urgency != IDLE)[:, None] & (mode != NEVER)
+    if mode == NEVER:
+        return Choice(present, present, present)
+    free = demand.can_switch & (demand.urgency != IDLE)[:, None]
     free[:, demand.slots :] = False
     low = np.where(free & (demand.fewest_phases < present), demand.fewest_phases, present)
     high = np.where(free & (mode == BOTH), np.maximum(demand.most_phases, present), present)

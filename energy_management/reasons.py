@@ -27,7 +27,7 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     room = network.node_capacity * (1 - _USED_UP) - _USED_UP - nodes.total_below(coefficient * current_A)
     step = np.where(concerns, coefficient * np.where(current_A > 0, 0.0, demand.minimum_A), -np.inf)
     level = np.minimum(current_A / demand.weight, _HIGHEST_LEVEL)
-    rank = level + 10 * _HIGHEST_LEVEL * demand.rank()
+    rank = level + 10 * _HIGHEST_LEVEL * demand.rank
     could_give_way = concerns & (current_A > demand.minimum_A * (1 + _USED_UP))
     highest = -nodes.least_below(np.where(could_give_way, -rank, np.inf))
     is_highest = np.where(current_A > 0, rank + _USED_UP * (1 + level), np.inf)

@@ -200,9 +200,10 @@ def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
 def _merge_leaves(values: Floats, leaves: list[Node]) -> Bools:
     """Merge the limits of the leaves side into those of the root side; where they are lower is returned."""
     from_leaves = np.zeros((3, values.shape[1]), dtype=np.bool_)
-    present = [position for position, limits in enumerate(leaves) if limits]
-    if present:
-        others = _read_limits([leaves[position] for position in present])
+    positions = [position for position, limits in enumerate(leaves) if limits]
+    if positions:
+        others = _read_limits([leaves[position] for position in positions])
+        present = np.array(positions)
         others[POWER_W] /= values[EFFICIENCY, present]
         from_leaves[:, present] = others[_UPPER] < values[_UPPER, present]
         values[_UPPER, present] = np.minimum(values[_UPPER, present], others[_UPPER])

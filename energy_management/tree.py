@@ -51,20 +51,18 @@ class Tree:
     @cached_property
     def chains(self) -> Ints:
         """Where each chain of nodes that cover the same EVSEs begins."""
-        first, last = self.coverage.first, self.coverage.last
-        return np.flatnonzero((np.diff(first, prepend=-1) != 0) | (np.diff(last, prepend=-1) != 0))
+        covered = list(zip(self.coverage.first.tolist(), self.coverage.last.tolist(), strict=True))
+        return np.array([k for k, each in enumerate(covered) if k == 0 or each != covered[k - 1]])
 
     @cached_property
     def own_chains(self) -> Ints:
         """The chain that ends in each EVSE."""
-        sizes = self.coverage.last - self.coverage.first
-        return np.flatnonzero(sizes[self.chains] == 1)
+        return np.flatnonzero(self.coverage.sizes[self.chains] == 1)
 
     @cached_property
     def shared_chains(self) -> Ints:
         """The chains that cover more than one EVSE, and always that of the root."""
-        sizes = self.coverage.last - self.coverage.first
-        shared = sizes[self.chains] > 1
+        shared = self.coverage.sizes[self.chains] > 1
         shared[0] = True
         return np.flatnonzero(shared)
 
