@@ -15,11 +15,13 @@ from types import MappingProxyType
 from typing import Any
 
 from bsp.bus import Bus, Clock
-from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.connector import Connector, ConnectorLimit
+from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
 from bsp.hub import HubCall, HubLink, HubTransport
 from bsp.leaf import Capabilities
 from bsp.meter import Meter
+from bsp.phase_choice import phase_driver
 from bsp.phase_switch import Memory
 from bsp.profile import ConnectorProfile, MeterProfile
 from bsp.relay_profile import RelayProfile
@@ -83,6 +85,8 @@ class ConnectorConfig:
         How often its status is read.
     contactors : ContactorConfig or None
         Contactors of ours that switch its phases.
+    phases_locked : bool
+        Never switch its phases.
     """
 
     bus: str
@@ -94,12 +98,14 @@ class ConnectorConfig:
     fallback_A: float = 0.0
     every_s: float = 1.0
     contactors: ContactorConfig | None = None
+    phases_locked: bool = False
 
     @property
     def capabilities(self) -> Capabilities:
         """What the connector can do within the limits of the site."""
         limit = self.profile.current_limit
-        can_switch = self.contactors is not None or self.profile.phase_switching is not None
+        has_switch = self.contactors is not None or self.profile.phase_switching is not None
+        can_switch = has_switch and not self.phases_locked
         return Capabilities(
             max_current_A=min(self.maximum_A, limit.maximum),
             min_current_A=limit.minimum,
@@ -130,10 +136,11 @@ class Bridge:
         What was kept of the connectors' phase switching before a restart.
     on_phase_memory : callable, optional
         Called with a connector's name and what is to be kept of its phase switching, whenever that changes.
+        Its times are in the wall clock's seconds since 1970, as they must be in `phase_memories`.
     hub : callable, optional
         Calls a command of EVerest's serial hub, for buses that are its.
-    clock : callable
-        Monotonic seconds.
+    clock, utc : callable
+        Monotonic seconds, and the wall clock's since 1970.
 
     Raises
     ------
@@ -155,6 +162,7 @@ class Bridge:
         on_phase_memory: Callable[[str, Memory], None] = lambda _name, _memory: None,
         hub: HubCall | None = None,
         clock: Clock = time.monotonic,
+        utc: Clock = time.time,
     ) -> None:
         for name, link in buses.items():
             if isinstance(link, HubLink) and hub is None:
@@ -162,7 +170,8 @@ class Bridge:
                     f"bus '{name}' is EVerest's serial hub, but requirement 'serial_hub' is not connected"
                 )
         self._hub = hub
-        self._phase_memories = dict(phase_memories)
+        self._kept_memories = dict(phase_memories)
+        self._phase_memories: dict[str, Memory] = {}
         self._on_phase_memory = on_phase_memory
         self._links = buses
         self._meters = meters
@@ -172,6 +181,7 @@ class Bridge:
         self._on_status = on_status
         self._on_meter_fault = on_meter_fault
         self._clock = clock
+        self._utc = utc
         self._readings: dict[str, Reading] = {}
         self._driven: dict[str, tuple[Connector, asyncio.Event]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -198,15 +208,40 @@ class Bridge:
         KeyError
             There is no connector of that name.
         """
+        self._tell(name, lambda connector: connector.enforce(limit))
+
+    def lock_phases(self, name: str, *, locked: bool) -> None:
+        """Forbid to switch a connector's phases, or allow it again, while this process lives; thread-safe.
+
+        Raises
+        ------
+        KeyError
+            There is no connector of that name.
+        """
+        self._tell(name, lambda connector: connector.lock_phases(locked=locked))
+
+    def reset_fault(self, name: str) -> None:
+        """Clear a connector's latched faults, by order of a person who has looked at it; thread-safe.
+
+        Raises
+        ------
+        KeyError
+            There is no connector of that name.
+        """
+        self._tell(name, Connector.reset_fault)
+
+    def _tell(self, name: str, order: Callable[[Connector], None]) -> None:
+        """Have a connector do something in the bridge's thread, and its next cycle begin at once."""
         if name not in self._connectors:
             raise KeyError(f"unknown connector '{name}', known: {', '.join(self._connectors)}")
-        if self._loop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._enforce, name, limit)
 
-    def _enforce(self, name: str, limit: ConnectorLimit) -> None:
-        connector, wake = self._driven[name]
-        connector.enforce(limit)
-        wake.set()
+        def carry_out() -> None:
+            connector, wake = self._driven[name]
+            order(connector)
+            wake.set()
+
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(carry_out)
 
     def _run(self) -> None:
         try:
@@ -260,20 +295,19 @@ class Bridge:
     def _connector(
         self, name: str, config: ConnectorConfig, bus: Bus, boards: Mapping[str, RelayBoard]
     ) -> Connector:
-        blocks = config.profile.blocks
-        base = blocks.first + blocks.stride * (config.number - 1) if blocks is not None else 0
+        device = Device(bus, config.unit, config.profile, base=config.profile.base(config.number))
         meter, ours = config.meter, config.contactors
+        contactors = PhaseContactors(boards[ours.board], ours.phases, ours.main) if ours is not None else None
+        kept = self._kept_memories.get(name)
+        memory = kept.later(self._clock() - self._utc()) if kept is not None else None
         return Connector(
-            Device(bus, config.unit, config.profile, base=base),
+            device,
             config.profile,
             self._clock,
             maximum_A=config.maximum_A,
             fallback_A=config.fallback_A,
             measure=(lambda: self._readings.get(meter)) if meter is not None else None,
-            contactors=PhaseContactors(boards[ours.board], ours.phases, ours.main)
-            if ours is not None
-            else None,
-            phase_memory=self._phase_memories.get(name),
+            phases=phase_driver(device, config.profile, contactors, memory, locked=config.phases_locked),
         )
 
     async def _poll(self, name: str, meter: Meter, every_s: float) -> None:
@@ -317,8 +351,8 @@ class Bridge:
                 if failures >= _FAILURES_TOLERATED:
                     _log.info("connector %s answers again", name)
                 failures = 0
-                self._keep_phase_memory(name, connector)
                 self._on_status(name, status)
+            self._keep_phase_memory(name, connector)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), every_s)
 
@@ -326,7 +360,7 @@ class Bridge:
         memory = connector.phases.memory if connector.phases is not None else None
         if memory is not None and memory != self._phase_memories.get(name):
             self._phase_memories[name] = memory
-            self._on_phase_memory(name, memory)
+            self._on_phase_memory(name, memory.later(self._utc() - self._clock()))
 
     async def _release(self) -> None:
         """Bring every connector to its fallback, as far as it answers in time."""

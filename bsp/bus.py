@@ -118,6 +118,7 @@ class Bus:
         self._idle_since = -math.inf
         self._reconnect_at = -math.inf
         self._reconnect_delay_s = 0.0
+        self._is_stopped = False
 
     @property
     def connected(self) -> bool:
@@ -149,6 +150,8 @@ class Bus:
         rest_s = max(device.last_at + gap_s, device.late_until) - self._clock()
         if rest_s > 0:
             await asyncio.sleep(rest_s)
+        if self._is_stopped:
+            raise DisconnectedError("the bus was stopped")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Job(priority, next(self._numbers), unit, request, answer))
         return await answer
@@ -161,6 +164,7 @@ class Bus:
                 if not job.answer.done():  # its asker may have given up
                     await self._serve(job)
         finally:
+            self._is_stopped = True
             self._transport.close()
             while not self._queue.empty():
                 _fail(self._queue.get_nowait(), DisconnectedError("the bus was stopped"))
@@ -174,7 +178,7 @@ class Bus:
             answer = await self._transact(job, device)
         except BusError as error:
             _fail(job, error)
-        except asyncio.CancelledError:
+        except BaseException:  # its asker must not wait for ever
             _fail(job, DisconnectedError("the bus was stopped"))
             raise
         else:

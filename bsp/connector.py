@@ -2,28 +2,31 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from bsp.bus import Clock, Priority
+from bsp.connector_registers import (
+    ConnectorStatus,
+    connector_status,
+    limit_writes,
+    per_ampere,
+    phases_in_use,
+    status_reads,
+)
 from bsp.device import Device, Sample
 from bsp.meter import reading
-from bsp.overdraw import OVERDRAW_S, OverdrawGuard
+from bsp.overdraw import OverdrawGuard
 from bsp.phase_driver import PhaseDriver
-from bsp.phase_registers import PhaseRegisters
-from bsp.phase_switch import Memory, Seen
-from bsp.profile import MEASURANDS, ConnectorProfile, State
-from bsp.registers import Value
-from bsp.relays import PhaseContactors
+from bsp.phase_switch import Seen
+from bsp.profile import ConnectorProfile
 from bsp.transport import BusError, RefusedError
-from energy_management.measurement import Reading, Vector3
+from energy_management.measurement import Reading
+
+__all__ = ["Connector", "ConnectorLimit", "ConnectorStatus"]
 
 _log = logging.getLogger(__name__)
 
-NOMINAL_VOLTAGE_V = 230.0
-"""Voltage by which limits are converted for devices that take a power."""
-_DRAWING_A = 1.0
-"""A phase with more current than this is in use."""
 _STALE_READING_S = 5.0
 _MISMATCHES_TOLERATED = 2
 """Cycles that a device may take to show a limit it was given."""
@@ -48,41 +51,6 @@ class ConnectorLimit:
     valid_for_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectorStatus:
-    """What a connector does.
-
-    Attributes
-    ----------
-    taken_at : float
-        When it was read, in monotonic seconds.
-    state : str
-        IEC 61851: A no car, B connected, C and D charging, E and F error.
-    current_A : Vector3 or None
-        Per phase of the connector; NaN for a phase that is not measured.
-    power_W, energy_Wh : float or None
-        As measured.
-    active_phases : int or None
-        Phases in use while it charges, else those that it would use.
-    limit_A : float or None
-        Limit that the device holds, read back where it can be; if it does not answer, the last one it took.
-    fault : str or None
-        What is wrong, in words.
-    can_switch_phases : bool
-        False if the charger cannot, as it is built and set up, or a fault of a contact forbids it.
-    """
-
-    taken_at: float
-    state: State
-    current_A: Vector3 | None = None
-    power_W: float | None = None
-    energy_Wh: float | None = None
-    active_phases: int | None = None
-    limit_A: float | None = None
-    fault: str | None = None
-    can_switch_phases: bool = True
-
-
 class Connector:
     """One connector of a charger on a bus.
 
@@ -104,17 +72,15 @@ class Connector:
         Limit while none is valid; 0 pauses.
     measure : callable, optional
         Newest reading of a meter that measures this connector, in place of its own measurement.
-    contactors : PhaseContactors, optional
-        Contactors of ours that switch its phases.
-    phase_memory : Memory, optional
-        What was kept of its phase switching before a restart.
-    overdraw_s : float
-        How long it may draw more than its limit before it is paused.
+    phases : PhaseDriver, optional
+        Its phase switching, if it has any.
+    guard : OverdrawGuard, optional
+        Notices when it draws more than its limit.
 
     Attributes
     ----------
     phases : PhaseDriver or None
-        Its phase switching, if it has any.
+        Its phase switching.
     """
 
     def __init__(
@@ -126,9 +92,8 @@ class Connector:
         maximum_A: float = math.inf,
         fallback_A: float = 0.0,
         measure: Callable[[], Reading | None] | None = None,
-        contactors: PhaseContactors | None = None,
-        phase_memory: Memory | None = None,
-        overdraw_s: float = OVERDRAW_S,
+        phases: PhaseDriver | None = None,
+        guard: OverdrawGuard | None = None,
     ) -> None:
         self._device = device
         self._profile = profile
@@ -143,16 +108,9 @@ class Connector:
         self._write_again = True
         self._fed_at = -math.inf
         self._mismatches = 0
-        self._guard = OverdrawGuard(overdraw_s)
-        self.phases = _phase_driver(device, profile, contactors, phase_memory)
-        self._names = [
-            name
-            for name, point in profile.points.items()
-            if point.readable
-            and (
-                name.startswith(MEASURANDS) or name in profile.status_points or name in self._control_points()
-            )
-        ]
+        self._guard = guard or OverdrawGuard()
+        self.phases = phases
+        self._names = status_reads(profile)
 
     @property
     def limit_is_valid(self) -> bool:
@@ -184,6 +142,17 @@ class Connector:
         self._limit = limit
         self._valid_until = self._clock() + limit.valid_for_s
 
+    def lock_phases(self, *, locked: bool) -> None:
+        """Forbid to switch phases, or allow it again."""
+        if self.phases is not None:
+            self.phases.lock(locked=locked)
+
+    def reset_fault(self) -> None:
+        """Clear latched faults, by order of a person who has looked; contacts are brought to one phase."""
+        self._guard.reset()
+        if self.phases is not None:
+            self.phases.reset(self._clock())
+
     def release(self) -> None:
         """Forget the limit, so that the next `cycle` brings the fallback."""
         self._valid_until = -math.inf
@@ -203,6 +172,7 @@ class Connector:
                 await self._arm()
             await self._feed()
             sample = await self._device.read(self._names)
+            self._watch(sample)
             await self._switch_phases(sample)
         except RefusedError:
             raise
@@ -211,11 +181,18 @@ class Connector:
             self._armed = False
             self._write_again = True
             raise
-        held_A = self._held_limit(sample.values)
-        fault = self._verify(held_A) or self._overdraw(sample)
-        if self.phases is not None and self.phases.fault is not None:
-            fault = self.phases.fault
-        return self._status(sample.values, sample.taken_at, held_A, fault)
+        return self._status(sample)
+
+    async def read(self) -> ConnectorStatus:
+        """Read the status and write nothing, to whatever the device holds.
+
+        Raises
+        ------
+        BusError
+            The device gave no answer or refused its status.
+        """
+        sample = await self._device.read(self._names)
+        return connector_status(self._profile, sample, self._external())
 
     async def _arm(self) -> None:
         """Bring the device's settings and its watchdog to where they must be.
@@ -226,7 +203,7 @@ class Connector:
         watchdog = self._profile.watchdog
         if watchdog is not None and watchdog.fallback_point is not None:
             fallback_A = self._profile.limit_for(self._fallback_A)
-            settings[watchdog.fallback_point] = fallback_A * self._per_ampere
+            settings[watchdog.fallback_point] = fallback_A * per_ampere(self._profile)
         if watchdog is not None and watchdog.timeout_point is not None:
             settings[watchdog.timeout_point] = watchdog.timeout
         for name, value in settings.items():
@@ -248,24 +225,11 @@ class Connector:
         await self._device.write(name, value)
 
     async def _write_limit(self, current_A: float) -> None:
-        limit, enable = self._profile.current_limit, self._profile.enable
-        if current_A == 0 and enable is not None:
-            await self._device.write(enable.point, enable.off)
-        if current_A > 0 or limit.zero == "pause":
-            for name in limit.points:
-                await self._device.write(name, self._in_register_steps(name, current_A))
-        if current_A > 0 and enable is not None:
-            await self._device.write(enable.point, enable.on)
+        for write in limit_writes(self._profile, current_A):
+            await self._device.write(write.point, write.value)
         self._written_A = current_A
         self._write_again = False
         self._fed_at = self._clock()
-
-    def _in_register_steps(self, name: str, current_A: float) -> float:
-        """Give a limit in the unit of its point, rounded down to what the register can say."""
-        point, value = self._profile.points[name], current_A * self._per_ampere
-        if (point.type or "").startswith("float"):
-            return value
-        return math.floor(value / point.scale + 1e-6) * point.scale
 
     async def _feed(self) -> None:
         """Feed the watchdog if that is due, and only while the control loop renews its limits."""
@@ -288,38 +252,28 @@ class Connector:
 
     async def _switch_phases(self, sample: Sample) -> None:
         """Bring the connector to the phases it was granted, one step of the sequence in each cycle."""
-        if self.phases is not None:
-            granted = self._limit.phases if self._limit is not None and self.limit_is_valid else None
-            await self.phases.cycle(self._clock(), sample.values, self._seen(sample), granted)
+        if self.phases is None:
+            return
+        if self._guard.ignores_pause is not None:
+            self.phases.cut_off(self._clock(), self._guard.ignores_pause)
+        granted = self._limit.phases if self._limit is not None and self.limit_is_valid else None
+        await self.phases.cycle(self._clock(), sample.values, self._seen(sample), granted)
 
     def _seen(self, sample: Sample) -> Seen:
-        measured = self._measured(sample.values, sample.taken_at)
+        measured = self._external() or reading(sample.values, sample.taken_at)
         currents = [current for current in measured.current_A or () if not math.isnan(current)]
         return Seen(
             at=min(measured.taken_at, sample.taken_at),
             state=self._profile.state_of(dict(sample.values)) or "F",
             current_A=max(currents, default=None),
-            drawing=sum(current > _DRAWING_A for current in currents),
+            drawing=phases_in_use(measured.current_A),
         )
 
-    def _overdraw(self, sample: Sample) -> str | None:
+    def _watch(self, sample: Sample) -> None:
+        """Look whether the car keeps to its limit."""
         seen = self._seen(sample)
         limit_A = self._written_A if self._written_A is not None else math.inf
-        is_connected = seen.state != "A"
-        return self._guard.watch(
-            seen.at, current_A=seen.current_A, limit_A=limit_A, is_connected=is_connected
-        )
-
-    def _held_limit(self, values: Mapping[str, Value]) -> float | None:
-        """Limit that the device shows; None where it cannot be read."""
-        enable = self._profile.enable
-        if enable is not None and not self._profile.points[enable.point].readable:
-            return None
-        if enable is not None and values.get(enable.point) == enable.off:
-            return 0.0
-        held = [values.get(name) for name in self._profile.current_limit.points]
-        numbers = [value / self._per_ampere for value in held if isinstance(value, int | float)]
-        return max(numbers) if numbers else None
+        self._guard.watch(seen.at, current_A=seen.current_A, limit_A=limit_A, is_connected=seen.state != "A")
 
     def _verify(self, held_A: float | None) -> str | None:
         """Compare what the device holds with what it was told; where that differs, have it written again."""
@@ -333,61 +287,28 @@ class Connector:
             return None
         return f"does not take its limit: {self._written_A:g} A written, {held_A:g} A read back"
 
-    def _status(
-        self, values: Mapping[str, Value], taken_at: float, held_A: float | None, fault: str | None
-    ) -> ConnectorStatus:
-        state = self._profile.state_of(dict(values))
-        if state is None:
-            shown = ", ".join(f"{name} {values.get(name)}" for name in self._profile.status_points)
-            fault = f"unknown status: {shown}"
-        elif state in ("E", "F"):
-            fault = fault or f"the charger reports state {state}"
-        measured = self._measured(values, taken_at)
-        return ConnectorStatus(
-            taken_at=taken_at,
-            state=state or "F",
-            current_A=measured.current_A,
-            power_W=measured.total_power_W,
-            energy_Wh=measured.energy_import_Wh,
-            active_phases=self._active_phases(state, measured.current_A),
-            limit_A=held_A if held_A is not None else self._written_A,
-            fault=fault,
+    def _status(self, sample: Sample) -> ConnectorStatus:
+        """Say what the connector does, and what is wrong; of several things the worst."""
+        status = connector_status(self._profile, sample, self._external())
+        mismatch = self._verify(status.limit_A)
+        phase_fault = self.phases.fault if self.phases is not None else None
+        return replace(
+            status,
+            limit_A=status.limit_A if status.limit_A is not None else self._written_A,
+            active_phases=self._active_phases(status),
+            fault=phase_fault or self._guard.fault or mismatch or status.fault,
             can_switch_phases=self.phases is not None and self.phases.can_switch,
         )
 
-    def _measured(self, values: Mapping[str, Value], taken_at: float) -> Reading:
-        """Tell what is measured, by the connector's meter if it has one that is alive, or else by itself."""
+    def _external(self) -> Reading | None:
+        """Give the newest reading of the connector's meter, if it has one that is alive."""
         external = self._measure() if self._measure is not None else None
-        if external is not None and self._clock() - external.taken_at <= _STALE_READING_S:
-            return external
-        return reading(values, taken_at)
+        is_alive = external is not None and self._clock() - external.taken_at <= _STALE_READING_S
+        return external if is_alive else None
 
-    def _active_phases(self, state: State | None, current_A: Vector3 | None) -> int:
-        drawing = sum(current > _DRAWING_A for current in current_A or ())
+    def _active_phases(self, status: ConnectorStatus) -> int:
+        drawing = phases_in_use(status.current_A)
         is_under_way = self.phases is not None and self.phases.is_under_way
-        if state in ("C", "D") and drawing and not is_under_way:
+        if status.state in ("C", "D") and drawing and not is_under_way:
             return drawing
         return self._profile.phases if self.phases is None else self.phases.phases
-
-    def _control_points(self) -> list[str]:
-        enable = self._profile.enable
-        phases = self.phases.actuator.points if self.phases is not None else []
-        return [*self._profile.current_limit.points, *([enable.point] if enable is not None else []), *phases]
-
-    @property
-    def _per_ampere(self) -> float:
-        """Units of the limit register per ampere."""
-        per_phase = NOMINAL_VOLTAGE_V * self._profile.phases
-        return per_phase if self._profile.current_limit.unit == "W" else 1.0
-
-
-def _phase_driver(
-    device: Device, profile: ConnectorProfile, contactors: PhaseContactors | None, memory: Memory | None
-) -> PhaseDriver | None:
-    """Give what switches the phases: contactors of ours or, without these, registers of the charger."""
-    if contactors is not None:
-        return PhaseDriver(contactors, profile.phases, memory)
-    if profile.phase_switching is None:
-        return None
-    registers = PhaseRegisters(device, profile, profile.phase_switching)
-    return PhaseDriver(registers, profile.phases, memory)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bsp.connector import ConnectorStatus
+from bsp.connector_registers import ConnectorStatus
 from bsp.profile import State
 
 _EVSE_STATE: Mapping[State, str] = {

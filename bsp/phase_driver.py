@@ -67,11 +67,17 @@ class PhaseDriver:
         Phases of the charger, where nothing tells how many are selected.
     memory : Memory, optional
         What was kept before a restart.
+    locked : bool
+        Begin no switch, by order of a person.
     """
 
-    def __init__(self, actuator: PhaseActuator, phases: int, memory: Memory | None = None) -> None:
-        self.must_pause = False
+    def __init__(
+        self, actuator: PhaseActuator, phases: int, memory: Memory | None = None, *, locked: bool = False
+    ) -> None:
+        # Where the contacts are after a fault or amid a switch is not known until they have been looked at.
+        self.must_pause = memory is not None and (memory.under_way or memory.fault is not None)
         self.actuator = actuator
+        self._locked = locked
         self._phases = phases
         self._memory = memory
         self._switch: PhaseSwitch | None = None
@@ -79,8 +85,8 @@ class PhaseDriver:
 
     @property
     def can_switch(self) -> bool:
-        """Whether phases can be switched; False before the charger has told."""
-        return self._switch is not None and self._switch.step is not Step.FAULT
+        """Whether phases can be switched; False before the charger has told, and while that is forbidden."""
+        return self._switch is not None and self._switch.step is not Step.FAULT and not self._locked
 
     @property
     def memory(self) -> Memory | None:
@@ -90,7 +96,8 @@ class PhaseDriver:
     @property
     def fault(self) -> str | None:
         """Fault that is latched."""
-        return self._switch.memory.fault if self._switch is not None else None
+        memory = self.memory
+        return memory.fault if memory is not None else None
 
     @property
     def phases(self) -> int:
@@ -101,6 +108,24 @@ class PhaseDriver:
     def is_under_way(self) -> bool:
         """Whether a switch has begun and not ended."""
         return self._switch is not None and self._switch.is_under_way
+
+    def lock(self, *, locked: bool) -> None:
+        """Forbid to begin a switch, or allow it again."""
+        self._locked = locked
+        if self._switch is not None:
+            self._switch.locked = locked
+
+    def reset(self, now: float) -> None:
+        """Clear a latched fault, by order of a person who has looked."""
+        if self._switch is not None:
+            self._switch.reset(now)
+        elif self._memory is not None and self._memory.fault is not None:
+            self._memory = replace(self._memory, fault=None, under_way=True)
+
+    def cut_off(self, now: float, text: str) -> None:
+        """Open the main contactor under load, if there is one: the car ignores its pause."""
+        if self._switch is not None and self.actuator.equipment.main_contactor:
+            self._switch.trip(text, now)
 
     async def cycle(self, now: float, values: Mapping[str, Value], seen: Seen, wanted: int | None) -> None:
         """Take one step toward the wanted number of phases.
@@ -128,7 +153,7 @@ class PhaseDriver:
         position = await self.actuator.look(values)
         if self._switch is None:
             memory = self._memory or Memory(phases=position.selected or self._phases)
-            self._switch = PhaseSwitch(self.actuator.equipment, now, memory)
+            self._switch = PhaseSwitch(self.actuator.equipment, now, memory, locked=self._locked)
         if wanted is not None:
             self._switch.request(wanted, now)
         seen = replace(seen, selected=position.selected, main_open=position.main_open)

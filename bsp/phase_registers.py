@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from bsp.connector_registers import phase_writes, selected_phases
 from bsp.device import Device
 from bsp.phase_driver import Position
 from bsp.phase_switch import Equipment
@@ -41,11 +42,8 @@ class PhaseRegisters:
 
     async def select(self, phases: int) -> None:
         """Write what brings the charger to 1 or 3 phases."""
-        for name, value in self._spec.first.items():
-            await self._device.write(name, value)
-        await self._device.write(self._spec.point, self._spec.one if phases == 1 else self._spec.three)
-        for name, value in self._spec.trigger.items():
-            await self._device.write(name, value)
+        for write in phase_writes(self._spec, phases):
+            await self._device.write(write.point, write.value)
         self._written = phases
 
     async def move_main(self, order: Literal["open", "closed"]) -> None:
@@ -55,7 +53,4 @@ class PhaseRegisters:
         """Tell which number is selected: as the charger shows it or, if it cannot, as it was written."""
         if self._confirm is None:
             return Position(self._written)
-        one = self._spec.one if self._spec.confirm_one is None else self._spec.confirm_one
-        three = self._spec.three if self._spec.confirm_three is None else self._spec.confirm_three
-        shown = values.get(self._confirm)
-        return Position({one: 1, three: 3}.get(int(shown)) if isinstance(shown, int | float) else None)
+        return Position(selected_phases(self._spec, values))

@@ -321,6 +321,10 @@ class ConnectorProfile(Profile, frozen=True, kw_only=True):
                     (("phase_switching", key, name), name) for name in getattr(self.phase_switching, key)
                 )
 
+    def base(self, number: int) -> int:
+        """Tell what is added to the addresses of the nth connector, from 1."""
+        return 0 if self.blocks is None else self.blocks.first + self.blocks.stride * (number - 1)
+
     def limit_for(self, current_A: float) -> float:
         """Largest limit that the device accepts and that is not above `current_A`; 0 below its minimum."""
         limit = self.current_limit

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -26,6 +27,7 @@ from pymodbus.pdu.register_message import (
 from bsp.registers import Table
 
 # What pymodbus has to say of a bad line is in the statistics and errors of the bus already.
+_log = logging.getLogger(__name__)
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
 _READS: Mapping[Table, type[ModbusPDU]] = {
@@ -173,10 +175,15 @@ class ModbusTransport:
     async def connect(self) -> bool:
         """Open the line anew; False if that fails or takes longer than the timeout."""
         self.close()
-        self._client = _client(self._link)
-        # pymodbus would hang up after some silent requests, and with it on every device of the line.
-        self._client.set_max_no_responses(1 << 30)
-        return await self._client.connect()
+        try:
+            self._client = _client(self._link)
+            # pymodbus would hang up after some silent requests, and with it on every device of the line.
+            self._client.set_max_no_responses(1 << 30)
+            return await self._client.connect()
+        except (OSError, ValueError, termios.error) as error:  # pyserial: the port refuses a setting
+            _log.warning("%s: %s", self._link, error)
+            self.close()
+            return False
 
     def close(self) -> None:
         """Close the line."""

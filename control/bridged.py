@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from bsp.bridge import Bridge
-from bsp.connector import ConnectorLimit, ConnectorStatus
+from bsp.connector import ConnectorLimit
+from bsp.connector_registers import ConnectorStatus
 from bsp.hub import HubCall
 from bsp.leaf import energy_flow_request
 from bsp.phase_switch import Memory

@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bsp.connector import ConnectorStatus
+from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
 from bsp.leaf import rfc3339
 from bsp.meter import Meter

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bsp.connector import ConnectorStatus
+from bsp.connector_registers import ConnectorStatus, PointWrite, selected_phases
 from bsp.device import Device
 from bsp.profile import ConnectorProfile
 from bsp.transport import BusError
@@ -17,9 +17,7 @@ from hil.commands import device_options as option
 from hil.commands.output import USAGE, errors_in_one_line, fail
 from hil.field.charger import (
     NotPossibleError,
-    Write,
     read_status,
-    selected_phases,
     writes_for_current,
     writes_for_phases,
 )
@@ -122,7 +120,11 @@ async def _set(target: Target, profile: ConnectorProfile, order: Order, *, ask: 
 
 
 def _show(
-    target: Target, profile: ConnectorProfile, order: Order, before: ConnectorStatus, writes: Sequence[Write]
+    target: Target,
+    profile: ConnectorProfile,
+    order: Order,
+    before: ConnectorStatus,
+    writes: Sequence[PointWrite],
 ) -> None:
     limit = "unknown" if before.limit_A is None else f"{before.limit_A:g} A"
     typer.echo(f"{target.name}, unit {target.unit} on {place_of(target.link)}: {order.words}")
@@ -146,7 +148,7 @@ async def _is_taken(device: Device, profile: ConnectorProfile, order: Order) -> 
     while True:
         status, sample = await read_status(device, profile)
         if order.phases is not None:
-            shown: float | None = selected_phases(profile, sample.values)
+            shown: float | None = selected_phases(profile.phase_switching, sample.values)
             wanted, tolerance = float(order.phases), 0.0
         else:
             shown, wanted = status.limit_A, profile.limit_for(order.current_A or 0.0)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
-from bsp.connector import NOMINAL_VOLTAGE_V
+from bsp.connector_registers import per_ampere
 from bsp.profile import ConnectorProfile, State
 from bsp.registers import Value
 from energy_management.measurement import Reading, Vector3
@@ -214,5 +214,4 @@ class WallboxDevice(RegisterDevice):
 
     @property
     def _per_ampere(self) -> float:
-        watts = self._charger.current_limit.unit == "W"
-        return NOMINAL_VOLTAGE_V * self._charger.phases if watts else 1.0
+        return per_ampere(self._charger)

@@ -1,29 +1,24 @@
 """A charger's connector read without writing anything, and what would have to be written to it."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from bsp.connector import NOMINAL_VOLTAGE_V, ConnectorStatus
+from bsp.connector_registers import (
+    DRAWING_A,
+    ConnectorStatus,
+    PointWrite,
+    connector_status,
+    limit_writes,
+    phase_writes,
+    status_reads,
+)
 from bsp.device import Device, Sample
-from bsp.meter import reading
-from bsp.profile import MEASURANDS, ConnectorProfile, PhaseSwitching
+from bsp.profile import ConnectorProfile
 from bsp.registers import Value
-
-DRAWING_A = 1.0
-"""A phase with more current than this is in use."""
 
 
 class NotPossibleError(ValueError):
     """The charger cannot do, or must not be told, what was asked for; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One value for one point, in the unit of the point."""
-
-    point: str
-    value: float
 
 
 async def read_status(device: Device, profile: ConnectorProfile) -> tuple[ConnectorStatus, Sample]:
@@ -39,58 +34,13 @@ async def read_status(device: Device, profile: ConnectorProfile) -> tuple[Connec
     BusError
         It gave no answer.
     """
-    sample = await device.read(_points(profile))
-    return status(profile, sample), sample
-
-
-def status(profile: ConnectorProfile, sample: Sample) -> ConnectorStatus:
-    """Say what the values of a connector's points mean."""
-    state = profile.state_of(dict(sample.values))
-    measured = reading(sample.values, sample.taken_at)
-    fault = None
-    if state is None:
-        fault = "unknown status: " + ", ".join(f"{n} {sample.values.get(n)}" for n in profile.status_points)
-    elif state in ("E", "F"):
-        fault = f"the charger reports state {state}"
-    drawing = sum(current > DRAWING_A for current in measured.current_A or ())
-    selected = selected_phases(profile, sample.values) or profile.phases
-    return ConnectorStatus(
-        taken_at=sample.taken_at,
-        state=state or "F",
-        current_A=measured.current_A,
-        power_W=measured.total_power_W,
-        energy_Wh=measured.energy_import_Wh,
-        active_phases=drawing if state in ("C", "D") and drawing else selected,
-        limit_A=held_limit(profile, sample.values),
-        fault=fault,
-    )
-
-
-def held_limit(profile: ConnectorProfile, values: Mapping[str, Value]) -> float | None:
-    """Limit that the device shows, in ampere; None where it cannot be read."""
-    enable = profile.enable
-    if enable is not None and values.get(enable.point) == enable.off:
-        return 0.0
-    held = [values.get(name) for name in profile.current_limit.points]
-    numbers = [value / _per_ampere(profile) for value in held if isinstance(value, int | float)]
-    return max(numbers) if numbers else None
-
-
-def selected_phases(profile: ConnectorProfile, values: Mapping[str, Value]) -> int | None:
-    """Phases that the device says to be switched to; None where it cannot say."""
     switching = profile.phase_switching
-    if switching is None:
-        return None
-    if switching.confirm is not None:
-        meanings = {switching.confirm_one: 1, switching.confirm_three: 3}
-        shown = values.get(switching.confirm)
-    else:
-        meanings = {switching.one: 1, switching.three: 3}
-        shown = values.get(switching.point)
-    return meanings.get(int(shown)) if isinstance(shown, int | float) else None
+    conditions = switching.available_if if switching is not None else ()
+    sample = await device.read([*status_reads(profile), *conditions])
+    return connector_status(profile, sample), sample
 
 
-def writes_for_current(profile: ConnectorProfile, current_A: float) -> list[Write]:
+def writes_for_current(profile: ConnectorProfile, current_A: float) -> list[PointWrite]:
     """Say what has to be written for a limit; 0 pauses.
 
     Raises
@@ -104,12 +54,12 @@ def writes_for_current(profile: ConnectorProfile, current_A: float) -> list[Writ
             f"{current_A:g} A is not possible: this charger takes {limit.minimum:g} A "
             f"to {limit.maximum:g} A, or a pause"
         )
-    return list(_limit_writes(profile, profile.limit_for(current_A)))
+    return list(limit_writes(profile, profile.limit_for(current_A)))
 
 
 def writes_for_phases(
     profile: ConnectorProfile, phases: int, now: ConnectorStatus, values: Mapping[str, Value]
-) -> list[Write]:
+) -> list[PointWrite]:
     """Say what has to be written to charge on one or three phases.
 
     A charger that only moves its contactor, without sequencing it, is told so only while nothing flows: a
@@ -132,7 +82,7 @@ def writes_for_phases(
             )
     if switching.sequenced_by == "manager":
         _refuse_under_load(now)
-    return list(_phase_writes(switching, phases))
+    return list(phase_writes(switching, phases))
 
 
 def _refuse_under_load(now: ConnectorStatus) -> None:
@@ -145,48 +95,3 @@ def _refuse_under_load(now: ConnectorStatus) -> None:
         raise NotPossibleError(
             f"this charger moves its contactor at once, and {max(current_A):.1f} A flow: wait until they stop"
         )
-
-
-def _phase_writes(switching: PhaseSwitching, phases: int) -> Iterator[Write]:
-    yield from (Write(name, value) for name, value in switching.first.items())
-    yield Write(switching.point, switching.one if phases == 1 else switching.three)
-    yield from (Write(name, value) for name, value in switching.trigger.items())
-
-
-def _limit_writes(profile: ConnectorProfile, current_A: float) -> Iterator[Write]:
-    limit, enable = profile.current_limit, profile.enable
-    if current_A == 0 and enable is not None:
-        yield Write(enable.point, enable.off)
-    if current_A > 0 or limit.zero == "pause":
-        for name in limit.points:
-            yield Write(name, _in_register_steps(profile, name, current_A))
-    if current_A > 0 and enable is not None:
-        yield Write(enable.point, enable.on)
-
-
-def _in_register_steps(profile: ConnectorProfile, name: str, current_A: float) -> float:
-    """Give a limit in the unit of its point, rounded down to what the register can say."""
-    point, value = profile.points[name], current_A * _per_ampere(profile)
-    if (point.type or "").startswith("float"):
-        return value
-    return math.floor(value / point.scale + 1e-6) * point.scale
-
-
-def _points(profile: ConnectorProfile) -> list[str]:
-    wanted = {*profile.status_points, *profile.current_limit.points}
-    if profile.enable is not None:
-        wanted.add(profile.enable.point)
-    switching = profile.phase_switching
-    if switching is not None:
-        wanted |= {switching.point, *switching.available_if}
-        wanted |= {switching.confirm} if switching.confirm is not None else set()
-    return [
-        name
-        for name, point in profile.points.items()
-        if point.readable and (name in wanted or name.startswith(MEASURANDS))
-    ]
-
-
-def _per_ampere(profile: ConnectorProfile) -> float:
-    """Units of the limit register per ampere."""
-    return NOMINAL_VOLTAGE_V * profile.phases if profile.current_limit.unit == "W" else 1.0

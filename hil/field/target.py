@@ -209,12 +209,10 @@ def connector_base(profile: Profile, number: int) -> int:
     TargetError
         The device has no such connector.
     """
-    blocks = profile.blocks if isinstance(profile, ConnectorProfile) else None
-    if blocks is None:
-        if number != 1:
-            raise TargetError("this profile has one connector only, leave --number out")
-        return 0
-    return blocks.first + blocks.stride * (number - 1)
+    has_several = isinstance(profile, ConnectorProfile) and profile.blocks is not None
+    if number != 1 and not has_several:
+        raise TargetError("this profile has one connector only, leave --number out")
+    return profile.base(number) if isinstance(profile, ConnectorProfile) else 0
 
 
 def _host_and_port(text: str, default: int) -> tuple[str, int]:

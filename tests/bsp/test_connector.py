@@ -6,8 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.connector import Connector, ConnectorLimit
+from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
+from bsp.overdraw import OverdrawGuard
+from bsp.phase_choice import phase_driver
 from bsp.profile import ConnectorProfile, connector_profile
 from bsp.registers import Value
 from bsp.transport import NoAnswerError, TcpLink
@@ -33,7 +36,9 @@ class Bench:
 
     def run(self, work: Callable[["Bench"], Awaitable[Any]]) -> Any:
         async def with_device(device: Device) -> Any:
-            self.connector = Connector(device, self.profile, self.clock, **self.settings)
+            self.connector = Connector(
+                device, self.profile, self.clock, phases=phase_driver(device, self.profile), **self.settings
+            )
             return await work(self)
 
         with serve_tcp({1: self.device}) as line:
@@ -322,7 +327,7 @@ def test_a_car_that_draws_too_much_is_paused_until_it_leaves() -> None:
         def current_A(self) -> Vector3:
             return (15.0, 15.0, 15.0) if self.state == "C" else (0.0, 0.0, 0.0)
 
-    bench = Bench(HEIDELBERG, overdraw_s=15.0)
+    bench = Bench(HEIDELBERG, guard=OverdrawGuard(15.0))
     bench.point = Greedy()
     bench.device = WallboxDevice(HEIDELBERG, bench.point, clock=bench.clock)
 

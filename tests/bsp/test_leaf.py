@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bsp.connector import ConnectorStatus
+from bsp.connector_registers import ConnectorStatus
 from bsp.leaf import Capabilities, energy_flow_request, evse_state
 
 NOW = datetime(2026, 11, 22, 8, 57, 24, 78_000, tzinfo=UTC)

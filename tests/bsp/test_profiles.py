@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.connector import Connector, ConnectorLimit
+from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
 from bsp.meter import Meter
 from bsp.profile import MeterProfile, connector_profile, meter_profile, profile_names

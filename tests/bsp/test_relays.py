@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from bsp.bus import Bus
-from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.connector import Connector, ConnectorLimit
+from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
+from bsp.phase_choice import phase_driver
 from bsp.profile import connector_profile, profile_names
 from bsp.relay_profile import relay_profile
 from bsp.relays import Contactor, PhaseContactors, RelayBoard
@@ -91,7 +93,13 @@ class Cabinet:
                 RelayBoard(Device(bus, 2, BOARD), BOARD), Contactor(2, feedback=2), Contactor(1, feedback=1)
             )
             charger = Device(bus, 1, EVSE)
-            connector = Connector(charger, EVSE, self.clock, contactors=contactors, measure=self.measure)
+            connector = Connector(
+                charger,
+                EVSE,
+                self.clock,
+                phases=phase_driver(charger, EVSE, contactors),
+                measure=self.measure,
+            )
             statuses = []
             for limit in limits:
                 for _ in range(seconds):
