@@ -86,7 +86,7 @@ class ConnectorConfig:
     contactors : ContactorConfig or None
         Contactors of ours that switch its phases.
     phases_locked : bool
-        Never switch its phases.
+        Begin no switch of its phases.
     """
 
     bus: str
@@ -345,8 +345,7 @@ class Bridge:
                 if failures == _FAILURES_TOLERATED:
                     _log.warning("connector %s: %s", name, error)
                 if failures >= _FAILURES_TOLERATED:
-                    lost = ConnectorStatus(self._clock(), "F", limit_A=connector.written_A, fault=str(error))
-                    self._on_status(name, lost)
+                    self._on_status(name, self._lost(connector, error))
             else:
                 if failures >= _FAILURES_TOLERATED:
                     _log.info("connector %s answers again", name)
@@ -355,6 +354,11 @@ class Bridge:
             self._keep_phase_memory(name, connector)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), every_s)
+
+    def _lost(self, connector: Connector, error: BusError) -> ConnectorStatus:
+        """Give the status of a connector that does not answer."""
+        limit_A, text = connector.written_A, str(error)
+        return ConnectorStatus(self._clock(), "F", limit_A=limit_A, fault=text, fault_kind="communication")
 
     def _keep_phase_memory(self, name: str, connector: Connector) -> None:
         memory = connector.phases.memory if connector.phases is not None else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from bsp.bus import Clock, Priority
 from bsp.connector_registers import (
     ConnectorStatus,
+    FaultKind,
     connector_status,
     limit_writes,
     per_ampere,
@@ -291,14 +292,22 @@ class Connector:
         """Say what the connector does, and what is wrong; of several things the worst."""
         status = connector_status(self._profile, sample, self._external())
         mismatch = self._verify(status.limit_A)
-        phase_fault = self.phases.fault if self.phases is not None else None
+        kind, fault = self._latched_fault()
         return replace(
             status,
             limit_A=status.limit_A if status.limit_A is not None else self._written_A,
             active_phases=self._active_phases(status),
-            fault=phase_fault or self._guard.fault or mismatch or status.fault,
+            fault=fault or mismatch or status.fault,
+            fault_kind=kind,
             can_switch_phases=self.phases is not None and self.phases.can_switch,
         )
+
+    def _latched_fault(self) -> tuple[FaultKind, str | None]:
+        """Say what stays wrong until the car has left or a person has looked."""
+        if self._guard.fault is not None:
+            return "overcurrent", self._guard.ignores_pause or self._guard.fault
+        phase_fault = self.phases.fault if self.phases is not None else None
+        return ("contactor" if phase_fault is not None else "charger"), phase_fault
 
     def _external(self) -> Reading | None:
         """Give the newest reading of the connector's meter, if it has one that is alive."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from bsp.device import Sample
 from bsp.meter import reading
@@ -15,6 +15,10 @@ NOMINAL_VOLTAGE_V = 230.0
 """Voltage by which limits are converted for devices that take a power."""
 DRAWING_A = 1.0
 """A phase with more current than this is in use."""
+
+
+FaultKind = Literal["communication", "contactor", "overcurrent", "charger"]
+"""No answer, a contact that does not obey or was opened for good, a car that draws too much, or other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class ConnectorStatus:
         Limit that the device holds, read back where it can be; if it does not answer, the last one it took.
     fault : str or None
         What is wrong, in words.
+    fault_kind : str
+        Which kind of fault that is; "communication" if it does not answer, so that nothing is known of it.
     can_switch_phases : bool
         False if the charger cannot, as it is built and set up, or a lock or a fault of a contact forbids it.
     """
@@ -49,6 +55,7 @@ class ConnectorStatus:
     active_phases: int | None = None
     limit_A: float | None = None
     fault: str | None = None
+    fault_kind: FaultKind = "charger"
     can_switch_phases: bool = True
 
 

@@ -1,10 +1,11 @@
 """Meters and connectors of the bridge, as children and readings like all others."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from bsp.bridge import Bridge
 from bsp.connector import ConnectorLimit
-from bsp.connector_registers import ConnectorStatus
+from bsp.connector_registers import ConnectorStatus, FaultKind
 from bsp.hub import HubCall
 from bsp.leaf import energy_flow_request
 from bsp.phase_switch import Memory
@@ -16,6 +17,9 @@ from control.settings import SettingsError
 from control.site_file import SiteFile
 from control.tree import held
 from energy_management.measurement import Reading
+
+_DOES_NOT_ANSWER = "does not answer"
+"""Why not, the bridge has logged."""
 
 
 class Bridged:
@@ -33,6 +37,8 @@ class Bridged:
         Called with a meter's name and each reading, beside the inbox.
     on_meter_fault : callable
         Called with a meter's name and what is wrong with it; None when it is well again.
+    on_fault : callable
+        Called with each status of a connector: its name, the kind of fault, and what is wrong or None.
     phases : mapping of connector to Memory
         What was kept of the phase contactors.
     on_phases : callable
@@ -56,6 +62,7 @@ class Bridged:
         *,
         on_reading: Callable[[str, Reading], None],
         on_meter_fault: Callable[[str, str | None], None],
+        on_fault: Callable[[str, FaultKind, str | None], None],
         phases: Mapping[str, Memory],
         on_phases: Callable[[str, Memory], None],
         hub: HubCall | None,
@@ -66,6 +73,7 @@ class Bridged:
         self._inbox = inbox
         self._clock = clock
         self._on_reading_too = on_reading
+        self._on_fault = on_fault
         self._states: dict[str, str] = {}
         try:
             self._bridge = Bridge(
@@ -88,6 +96,11 @@ class Bridged:
     def ways(self) -> dict[str, Send]:
         """Way to each connector."""
         return {name: self._way(name) for name in self._connectors}
+
+    @property
+    def resets(self) -> dict[str, Callable[[], None]]:
+        """What clears the latched faults of each connector, by order of a person who has looked at it."""
+        return {name: partial(self._bridge.reset_fault, name) for name in self._connectors}
 
     def start(self) -> None:
         """Open the buses."""
@@ -133,6 +146,8 @@ class Bridged:
         # EvseManager asks for priority when a car comes or goes; here every change of state does.
         request["priority_request"] = self._states.get(name) != status.state
         self._states[name] = status.state
+        is_lost = status.fault is not None and status.fault_kind == "communication"
+        self._on_fault(name, status.fault_kind, _DOES_NOT_ANSWER if is_lost else status.fault)
         self._inbox.request(name, _of_lost(request, status) or request)
         if status.current_A is not None:
             self._inbox.reading(
@@ -142,7 +157,7 @@ class Bridged:
 
 def _of_lost(request: JsonObject, status: ConnectorStatus) -> JsonObject | None:
     """Request of a connector that does not answer: it may go on with the limit it has. None if it answers."""
-    if status.fault is None or status.current_A is not None or not status.limit_A:
+    if status.fault is None or status.fault_kind != "communication" or not status.limit_A:
         return None
     limit = {"value": status.limit_A, "source": f"{request['uuid']} does not answer"}
     return held(request, {request["uuid"]: {"ac_max_current_A": limit}})

@@ -5,6 +5,7 @@ Nothing ordered here can lift a fuse: limits are joined with it by minimum, a re
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import msgspec
@@ -109,6 +110,8 @@ class Commands:
         The module's own nodes and their fuses.
     explain : callable
         Tells why an EVSE has what it has.
+    resets : mapping of uuid to callable
+        Clears the latched faults of each bridged connector.
     """
 
     def __init__(
@@ -119,12 +122,14 @@ class Commands:
         limits_A: Callable[[], Mapping[str, float]],
         fuses_A: Mapping[str, float],
         explain: Callable[[str], str],
+        resets: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
         self._orders = orders
         self._clock = clock
         self._limits_A = limits_A
         self._fuses_A = fuses_A
         self._explain = explain
+        self._resets = resets
         self._commands: Mapping[str, Callable[[object], str]] = {
             "set_limit": lambda args: self._set_limit(msgspec.convert(args, LimitOrder)),
             "clear_limit": lambda args: self._clear_limit(msgspec.convert(args, LimitEnd)),
@@ -132,6 +137,7 @@ class Commands:
             "set_evse": lambda args: self._set_evse(msgspec.convert(args, EvseOrder)),
             "pause": lambda args: self._pause(msgspec.convert(args, Uuid).uuid),
             "resume": lambda args: self._resume(msgspec.convert(args, Uuid).uuid),
+            "reset_fault": lambda args: self._reset_fault(msgspec.convert(args, Uuid).uuid),
             "explain": lambda args: self._explained(msgspec.convert(args, Uuid).uuid),
         }
 
@@ -223,6 +229,12 @@ class Commands:
     def _resume(self, uuid: str) -> str:
         self._known(uuid)
         self._orders.clear_limit(uuid, PAUSE)
+        return ""
+
+    def _reset_fault(self, uuid: str) -> str:
+        if uuid not in self._resets:
+            raise RejectedError(f"'{uuid}' is no bridged connector: {', '.join(self._resets) or 'none'}")
+        self._resets[uuid]()
         return ""
 
     def _explained(self, uuid: str) -> str:

@@ -7,6 +7,7 @@ from control.branches import BranchKeeper
 from control.bridged import Bridged
 from control.clock import Clock, Instant, system_clock
 from control.commands import Commands
+from control.connector_faults import ConnectorFaults
 from control.dispatch import Dispatcher, Outcome
 from control.everest import Outside
 from control.grid_meter import GridMeter
@@ -84,6 +85,7 @@ class EnergySite:
             limits_A=self._limits_A,
             fuses_A=place.tree.fuses_A,
             explain=self._role.explain,
+            resets=self._bridged.resets if self._bridged else {},
         )
         self._mqtt = (
             MqttApi(outside.broker, settings.module_id, self.commands.call, outside.log)
@@ -158,6 +160,7 @@ class EnergySite:
             self._clock,
             on_reading=self.grid_meter.on_bridge_reading,
             on_meter_fault=self.grid_meter.on_bridge_fault,
+            on_fault=ConnectorFaults(self._notices, self._everest if outside.has_control else None).note,
             phases=restored.phases,
             on_phases=self._on_phases,
             hub=outside.serial_hub,

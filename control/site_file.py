@@ -141,6 +141,7 @@ class _Reader:
             fallback_A=section.fallback_current,
             every_s=section.every,
             contactors=_contactors(section.contactors) if section.contactors is not None else None,
+            phases_locked=section.phase_switching == "locked",
         )
 
     def _link(self, name: str, bus: BusSection) -> SerialLink | TcpLink | HubLink:

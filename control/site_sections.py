@@ -211,6 +211,8 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
         How often its status is read.
     contactors : ContactorSection or None
         Contactors that switch its phases, where the charger itself cannot.
+    phase_switching : str
+        "allowed", or "locked": its phases stay as they are.
     """
 
     profile: str
@@ -222,6 +224,7 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
     fallback_current: Amperes = 0.0
     every: Seconds = 1.0
     contactors: ContactorSection | None = None
+    phase_switching: Literal["allowed", "locked"] = "allowed"
 
 
 DeviceSection = MeterSection | ConnectorSection | RelaySection

@@ -1,6 +1,7 @@
 """Relay boards, and contactors on them that switch a connector's phases."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from bsp.profile import connector_profile, profile_names
 from bsp.relay_profile import relay_profile
 from bsp.relays import Contactor, PhaseContactors, RelayBoard
 from bsp.transport import ModbusTransport, TcpLink
-from energy_management.measurement import Reading
+from energy_management.measurement import Reading, Vector3
 from hil.devices import RelayBoardDevice, WallboxDevice, serve_tcp
 from tests.bsp.plant import Point, VirtualClock, on_bus, run
 
@@ -68,12 +69,24 @@ def test_inputs_are_taken_off_the_relays_before_anything_else() -> None:
     assert all(served.values()[f"setup.mode_{number}"] == 0 for number in range(1, 9))
 
 
+class Greedy(Point):
+    """A car that may draw something whatever it is offered, and its charger lets it."""
+
+    greed_A = 0.0
+
+    @property
+    def current_A(self) -> Vector3:
+        return (self.greed_A,) * 3 if self.greed_A else super().current_A
+
+
 class Cabinet:
     """A charger and a board with two contactors before it: 1 cuts everything, 2 joins L2 and L3."""
 
-    def __init__(self) -> None:
+    def __init__(self, and_then: Callable[[Connector], None] | None = None) -> None:
+        self.and_then = and_then
+        self.is_locked = False
         self.clock = VirtualClock()
-        self.point = Point()
+        self.point = Greedy()
         self.charger = WallboxDevice(EVSE, self.point, clock=self.clock)
         self.moves: list[str] = []
         self.board = RelayBoardDevice(BOARD, self._moved)
@@ -82,6 +95,8 @@ class Cabinet:
 
     def _moved(self, number: int, closed: bool) -> None:
         assert not self.point.limit_A, "a contactor moved while the car was offered current"
+        if not closed and number == 1:
+            self.point.greed_A = 0.0
         self.moves.append(f"{'main' if number == 1 else 'phases'} {'closes' if closed else 'opens'}")
         self.point.phases = 3 if self.board.contacts[2] else 1
 
@@ -97,7 +112,7 @@ class Cabinet:
                 charger,
                 EVSE,
                 self.clock,
-                phases=phase_driver(charger, EVSE, contactors),
+                phases=phase_driver(charger, EVSE, contactors, locked=self.is_locked),
                 measure=self.measure,
             )
             statuses = []
@@ -105,8 +120,12 @@ class Cabinet:
                 for _ in range(seconds):
                     connector.enforce(limit)
                     self.clock.advance(1.0)
-                    self.point.state = "C" if self.point.limit_A and self.board.contacts[1] else "B"
+                    draws = self.point.greed_A or (self.point.limit_A and self.board.contacts[1])
+                    self.point.state = "C" if draws else "B"
                     statuses.append(await connector.cycle())
+                and_then, self.and_then = self.and_then, None
+                if and_then is not None:
+                    and_then(connector)
             owner.cancel()
             await asyncio.gather(owner, return_exceptions=True)
             return statuses
@@ -136,3 +155,58 @@ def test_a_welded_contactor_latches_a_fault_and_the_car_stays_paused() -> None:
     assert statuses[-1].fault == "the main contactor does not open: stuck or welded"
     assert not statuses[-1].can_switch_phases
     assert cabinet.point.limit_A == 0.0
+
+
+def test_a_car_that_goes_on_after_its_pause_is_cut_off_by_the_main_contactor() -> None:
+    """Too much for 15 s, then paused; still drawing 10 s later, then cut off for good."""
+    cabinet = Cabinet()
+    cabinet.point.greed_A = 20.0
+    statuses = cabinet.run([ConnectorLimit(10.0, phases=3)], seconds=40)
+    first_fault = next(n for n, status in enumerate(statuses) if status.fault is not None)
+    first_zero = next(n for n, status in enumerate(statuses) if status.limit_A == 0.0)
+    cut_off = next(n for n, status in enumerate(statuses) if status.current_A == (0.0, 0.0, 0.0))
+    assert statuses[first_fault].fault == "draws 20.0 A, 10 A are allowed"
+    assert statuses[first_fault].fault_kind == "overcurrent"
+    assert 15 <= first_fault <= first_zero <= 18
+    assert 10 <= cut_off - first_zero <= 14
+    assert cabinet.moves == ["main opens"]
+    assert statuses[-1].fault == "draws 20.0 A though it is paused"
+
+
+def test_a_car_that_was_cut_off_charges_again_only_after_a_person_has_looked() -> None:
+    cabinet = Cabinet()
+    cabinet.point.greed_A = 20.0
+    statuses = cabinet.run([ConnectorLimit(10.0, phases=3)] * 2, seconds=40)
+    assert statuses[-1].fault is not None
+    cabinet = Cabinet(Connector.reset_fault)
+    cabinet.point.greed_A = 20.0
+    statuses = cabinet.run([ConnectorLimit(10.0, phases=1)] * 2, seconds=40)
+    assert cabinet.moves == ["main opens", "phases opens", "main closes"]
+    assert statuses[-1].fault is None
+    assert cabinet.point.current_A == (10.0, 0.0, 0.0)
+
+
+def test_locked_phases_stay_as_they_are() -> None:
+    def unlock(connector: Connector) -> None:
+        assert cabinet.moves == []
+        connector.lock_phases(locked=False)
+
+    cabinet = Cabinet(unlock)
+    cabinet.is_locked = True
+    statuses = cabinet.run([ConnectorLimit(16.0, phases=1)] * 2, seconds=30)
+    assert not statuses[29].can_switch_phases
+    assert statuses[29].active_phases == 3
+    assert cabinet.moves == ["main opens", "phases opens", "main closes"]
+
+
+def test_contactors_of_a_board_that_was_without_power_are_closed_again() -> None:
+    def cut_power(_: Connector) -> None:
+        cabinet.board.relays.update({1: False, 2: False})
+        cabinet.board.contacts.update({1: False, 2: False})
+        cabinet.point.phases = 1
+
+    cabinet = Cabinet(cut_power)
+    statuses = cabinet.run([ConnectorLimit(16.0)] * 2, seconds=30)
+    assert cabinet.moves == ["main closes"]
+    assert statuses[-1].active_phases == 1
+    assert cabinet.point.limit_A == 16.0
