@@ -5,7 +5,7 @@ from functools import partial
 
 from bsp.bridge import Bridge
 from bsp.connector import ConnectorLimit
-from bsp.connector_registers import ConnectorStatus, FaultKind
+from bsp.connector_registers import DRAWING_A, ConnectorStatus, FaultKind
 from bsp.hub import HubCall
 from bsp.leaf import energy_flow_request
 from bsp.phase_switch import Memory
@@ -148,16 +148,28 @@ class Bridged:
         self._states[name] = status.state
         is_lost = status.fault is not None and status.fault_kind == "communication"
         self._on_fault(name, status.fault_kind, _DOES_NOT_ANSWER if is_lost else status.fault)
-        self._inbox.request(name, _of_lost(request, status) or request)
+        self._inbox.request(name, _of_faulty(request, status) or request)
         if status.current_A is not None:
             self._inbox.reading(
                 name, Reading(status.taken_at, status.current_A, total_power_W=status.power_W)
             )
 
 
-def _of_lost(request: JsonObject, status: ConnectorStatus) -> JsonObject | None:
-    """Request of a connector that does not answer: it may go on with the limit it has. None if it answers."""
-    if status.fault is None or status.fault_kind != "communication" or not status.limit_A:
+def _of_faulty(request: JsonObject, status: ConnectorStatus) -> JsonObject | None:
+    """Request of a connector with a fault: what it may still draw is nobody else's. None if that is nothing."""
+    drawn_A = _still_drawn_A(status)
+    if not drawn_A:
         return None
-    limit = {"value": status.limit_A, "source": f"{request['uuid']} does not answer"}
+    limit = {"value": drawn_A, "source": f"{request['uuid']} {status.fault}"}
     return held(request, {request["uuid"]: {"ac_max_current_A": limit}})
+
+
+def _still_drawn_A(status: ConnectorStatus) -> float:
+    """Amperes that flow, or may, though a fault has the connector disabled."""
+    if status.fault is None:
+        return 0.0
+    if status.fault_kind == "communication":
+        return status.limit_A or 0.0
+    held_A = status.limit_A or 0.0 if status.state in ("B", "C", "D") else 0.0
+    measured = [current for current in status.current_A or () if current >= DRAWING_A]
+    return max([held_A, *measured])
