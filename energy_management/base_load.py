@@ -41,11 +41,14 @@ class BaseLoad:
         Readings on which samples of EVSEs that are still to come may throw light.
     estimates : list of Measured
         Estimates that still count, oldest first.
+    counting_A : Vector3
+        What counted in the last run.
     """
 
     settled_A: Vector3 = UNKNOWN
     pending: list[Measured] = field(default_factory=list)
     estimates: list[Measured] = field(default_factory=list)
+    counting_A: Vector3 = UNKNOWN
 
     def take(self, measured: Measured) -> None:
         """Take a reading, the newest or one already known."""
@@ -88,7 +91,8 @@ class BaseLoad:
             max((each.current_A[phase] for each in counting if each.is_known(phase)), default=math.nan)
             for phase in range(3)
         )
-        return one, two, three
+        self.counting_A = (one, two, three)
+        return self.counting_A
 
 
 def _moved(estimate_A: Vector3, measured: Measured, draws: Sequence[Draw], fuse_A: float) -> Vector3:

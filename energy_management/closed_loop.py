@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,14 +10,17 @@ import numpy as np
 from energy_management.allocation import Allocation
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Bools, Floats, Ints
-from energy_management.demand import WANTS
+from energy_management.demand import IDLE, WANTS
+from energy_management.draws import currents_of
 from energy_management.limits import Limiter
+from energy_management.measurement import Reading
 from energy_management.memory import Memory
 from energy_management.ramps import Ramps
-from energy_management.site import ROTATIONS, Site
+from energy_management.site import ROTATIONS, EvseAttributes, Site
 from energy_management.state import EvseState
 from energy_management.tree import Tree
 from energy_management.usage import Usage
+from energy_management.wiring import Learner
 
 ROUNDING_A = 1e-6
 
@@ -46,17 +49,45 @@ class ClosedLoop:
     def idle_phases(self, tree: Tree, site: Site) -> Bools:
         """Return the grid phases that cars are measured not to use, shape (3, evses)."""
         idle = np.zeros((3, len(tree.evses)), dtype=np.bool_)
+        if not self.config.closed_loop:
+            return idle
         for evse, (uuid, draw) in enumerate(self.memory.draws.items()):
-            attributes = site.evses.get(uuid)
+            rotation = self._rotation(site, uuid)
             measured = draw.measured(self.monotonic_s)
-            usage = self._usage(uuid)
-            if attributes is None or attributes.phase_rotation is None or measured is None:
+            if rotation is None or measured is None:
                 continue
-            wired = ROTATIONS[attributes.phase_rotation][: self.states[evse].active_phases or 3]
+            usage = self._usage(uuid)
+            wired = ROTATIONS[rotation][: self.states[evse].active_phases or 3]
             offered = [phase in wired for phase in range(3)]
             usage.follow_phases(measured.most_A, offered, self.monotonic_s)
             idle[:, evse] = usage.idle_phases(self.monotonic_s)
         return idle
+
+    def wired(self, site: Site, tree: Tree) -> Site:
+        """Complete a site by rotations that were learnt; those that are configured stay."""
+        learnt = {
+            uuid: replace(site.evses.get(uuid, EvseAttributes()), phase_rotation=state.learnt_rotation)
+            for uuid, state in zip(tree.evse_uuids, self.states, strict=True)
+            if state.learnt_rotation and not self._rotation(site, uuid)
+        }
+        return replace(site, evses={**site.evses, **learnt}) if learnt else site
+
+    def learn_wiring(self, tree: Tree, site: Site, readings: Mapping[str, Reading]) -> None:
+        """Let what cars and meters show tell how EVSEs are wired of which that is not known."""
+        if not self.config.closed_loop:
+            return
+        nodes_above = tree.coverage.nodes_above
+        for evse, (uuid, state) in enumerate(zip(tree.evse_uuids, self.states, strict=True)):
+            if self._rotation(site, uuid):
+                continue
+            car = readings.get(uuid)
+            above = [readings.get(tree.uuids[node]) for node in nodes_above(evse)[:-1].tolist()]
+            meters = [reading for reading in above if reading is not None and reading.current_A is not None]
+            if car is not None and car.current_A is not None and meters:
+                learner = self.memory.learners.setdefault(uuid, Learner())
+                state.learnt_rotation = learner.take(
+                    self.monotonic_s, car.current_A, currents_of(meters[-1], self.config.nominal_ac_voltage)
+                )
 
     def wanted_A(self, limiter: Limiter, slot: int) -> Floats:
         """Return what each EVSE makes use of, infinite where that is not known, shape (evses, slots)."""
@@ -92,12 +123,15 @@ class ClosedLoop:
         granted_A = np.array([max(0.0, *state.granted_A) for state in self.states])
         ramps = Ramps(limiter, draws, granted_A, self.config, self.monotonic_s)
         step = ramps.step(target, order, slot)
-        for draw, now_A, before_A in zip(
-            draws, step.allocation.current_A[:, slot].tolist(), granted_A.tolist(), strict=True
-        ):
-            if now_A > before_A + ROUNDING_A:
-                draw.rose_at_s = self.monotonic_s
+        rises = step.allocation.current_A[:, slot] > granted_A + ROUNDING_A
+        for evse in np.flatnonzero(rises & (limiter.demand.urgency != IDLE)).tolist():
+            draws[evse].rose_at_s = self.monotonic_s
         return replace(step.allocation, held={**held, **step.reasons})
 
     def _usage(self, uuid: str) -> Usage:
         return self.memory.usages.setdefault(uuid, Usage())
+
+    @staticmethod
+    def _rotation(site: Site, uuid: str) -> str | None:
+        attributes = site.evses.get(uuid)
+        return None if attributes is None else attributes.phase_rotation

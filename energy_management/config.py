@@ -45,8 +45,8 @@ class ManagerConfig:
     rotation_interval_s : float
         Length of a turn when not all minimum currents fit.
     closed_loop : bool
-        Runs follow each other on one site: who gains waits for those who give up, and what a car leaves unused
-        is shared. Otherwise each run stands for itself.
+        Runs follow each other on one site: who gains waits for those who give up, and what a car leaves
+        unused is shared. Otherwise each run stands for itself.
     rise_interval_s : float
         Least time between two rises of one EVSE. IEC 61851-1 allows a new duty cycle every 5 s.
     deadband_A : float

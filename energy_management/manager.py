@@ -183,25 +183,31 @@ class EnergyManager:
         read.rejected.extend(unusable)
         exporting = export_asked(tree, imports, exports, setpoints)
         limits = imports.beside(exports) if exporting.any() else imports
-        voltage_V = self.config.nominal_ac_voltage
+        loop = ClosedLoop(self.config, self.state.memory, states, monotonic_s)
+        site = loop.wired(self.site, tree)
+        present_A = limits.values[CURRENT_A, :, timeline.active]
+        meters = self._meters(tree, site, readings, states, limits_A=present_A, monotonic_s=monotonic_s)
+        loop.learn_wiring(tree, site, readings)
         return Limiter(
             tree,
             read.schedules,
             limits,
-            read_demand(tree, limits, exporting, self.site),
-            self.site,
+            read_demand(tree, limits, exporting, site),
+            site,
             setpoints,
-            self._meters(tree, limits.values[CURRENT_A, :, timeline.active], readings, states, monotonic_s),
-            voltage_V,
-            ClosedLoop(self.config, self.state.memory, states, monotonic_s).idle_phases(tree, self.site),
+            meters,
+            self.config.nominal_ac_voltage,
+            loop.idle_phases(tree, site),
         )
 
     def _meters(
         self,
         tree: Tree,
-        limits_A: Floats,
+        site: Site,
         readings: Mapping[str, Reading],
         states: list[EvseState],
+        *,
+        limits_A: Floats,
         monotonic_s: float,
     ) -> MeterBudgets | None:
         """Find what meters leave for EVSEs; what they and the EVSEs themselves tell is remembered."""
@@ -209,10 +215,10 @@ class EnergyManager:
             return None
         memory, voltage_V = self.state.memory, self.config.nominal_ac_voltage
         granted_A = [state.granted_A for state in states]
-        memory.observe(tree, self.site, readings, granted_A, monotonic_s=monotonic_s, voltage_V=voltage_V)
+        memory.observe(tree, site, readings, granted_A, monotonic_s=monotonic_s, voltage_V=voltage_V)
         return read_meters(
             tree,
-            self.site,
+            site,
             readings,
             memory,
             limits_A=limits_A,

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from energy_management.base_load import BaseLoad
+from energy_management.base_load import BaseLoad, Measured
 from energy_management.draws import NOTHING, REMEMBERED_S, Bounds, Draw, currents_of, on_grid
 from energy_management.measurement import Reading, Vector3
 from energy_management.site import ROTATIONS, Site
 from energy_management.tree import Tree
 from energy_management.trust import MeterTrust
 from energy_management.usage import Usage
+from energy_management.wiring import Learner
 
 CHARGING = "Charging"
 """The `evse_state` in which an EVSE counts as drawing its grant, where nobody measures it."""
@@ -39,13 +40,32 @@ class Memory:
         Of EVSEs.
     usages : dict
         What cars make of their grants.
+    learners : dict
+        Of EVSEs whose wiring is not known.
     nodes : dict
         Of nodes with a meter.
     """
 
     draws: dict[str, Draw] = field(default_factory=dict)
     usages: dict[str, Usage] = field(default_factory=dict)
+    learners: dict[str, Learner] = field(default_factory=dict)
     nodes: dict[str, NodeMemory] = field(default_factory=dict)
+
+    def base_loads_A(self) -> dict[str, list[float | None]]:
+        """Return the base loads that count at present, by node; None on phases never measured."""
+        return {
+            uuid: [None if math.isnan(current) else current for current in node.base_load.counting_A]
+            for uuid, node in self.nodes.items()
+        }
+
+    def begin_with(self, base_loads_A: Mapping[str, Sequence[float | None]], monotonic_s: float) -> None:
+        """Begin with base loads that another run knew: they count as if they had just been seen."""
+        for uuid, values in base_loads_A.items():
+            one, two, three = (math.nan if value is None else value for value in values)
+            estimate = Measured(monotonic_s, (one, two, three))
+            self.nodes[uuid] = NodeMemory(
+                base_load=BaseLoad(estimate.current_A, estimates=[estimate], counting_A=estimate.current_A)
+            )
 
     def observe(
         self,

@@ -66,6 +66,14 @@ class Report:
         return self.run.limiter.meters.complaints if self.run and self.run.limiter.meters else []
 
     @property
+    def learnt_rotations(self) -> dict[str, str]:
+        """Wiring of EVSEs as measured, where it is not configured."""
+        if self.run is None:
+            return {}
+        states = zip(self.run.limiter.tree.evse_uuids, self.run.states, strict=True)
+        return {uuid: state.learnt_rotation for uuid, state in states if state.learnt_rotation}
+
+    @property
     def slots(self) -> int:
         """The number of slots."""
         return len(self.run.timeline) if self.run else 0

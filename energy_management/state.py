@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from energy_management.measurement import Vector3
 from energy_management.memory import Memory
+from energy_management.site import ROTATIONS
 
 
 @dataclass
@@ -32,6 +33,8 @@ class EvseState:
         Until when it keeps its turn; None while nobody waits.
     turns : int
         How many it has had.
+    learnt_rotation : str or None
+        How it is wired, as measured while it was not configured.
     granted_A : Vector3
         Per grid phase in the last run.
     """
@@ -43,6 +46,7 @@ class EvseState:
     waiting_since: float | None = None
     turn_ends: float | None = None
     turns: int = 0
+    learnt_rotation: str | None = None
     granted_A: Vector3 = (0.0, 0.0, 0.0)
 
 
@@ -60,12 +64,15 @@ class ManagerState:
     as_of_s : float or None
         The moment on the monotonic clock to which it belongs; None right after it was restored.
     memory : Memory
-        What the last seconds have shown of EVSEs and meters; a restart begins it anew.
+        What the last seconds have shown of EVSEs and meters; a restart begins it anew, but for base loads.
+    restored_base_loads_A : dict
+        Those of the run that wrote this state, until it is the turn of the next.
     """
 
     evses: dict[str, EvseState] = field(default_factory=dict)
     as_of_s: float | None = None
     memory: Memory = field(default_factory=Memory)
+    restored_base_loads_A: dict[str, list[float | None]] = field(default_factory=dict)
 
     def advance_to(self, monotonic_s: float) -> None:
         """Set the present moment. After a restore all ages continue from here, whatever clock this is."""
@@ -75,6 +82,7 @@ class ManagerState:
                     age = getattr(state, name)
                     if age is not None:
                         setattr(state, name, monotonic_s + age)
+            self.memory.begin_with(self.restored_base_loads_A, monotonic_s)
         self.as_of_s = monotonic_s
 
     def to_json(self) -> str:
@@ -87,7 +95,8 @@ class ManagerState:
                 if values[name] is not None:
                     values[name] -= present
             written[uuid] = values
-        return json.dumps({"version": 1, "evses": written})
+        base_loads_A = self.memory.base_loads_A() or self.restored_base_loads_A
+        return json.dumps({"version": 1, "evses": written, "base_loads_A": base_loads_A})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -108,7 +117,13 @@ class ManagerState:
             or not isinstance(found.get("evses"), dict)
         ):
             raise ValueError("state: not written by this version of the energy manager")
-        return cls({uuid: _read_evse(uuid, values) for uuid, values in found["evses"].items()})
+        base_loads_A = found.get("base_loads_A", {})
+        if not isinstance(base_loads_A, dict) or not all(map(_is_vector, base_loads_A.values())):
+            raise ValueError("state: base_loads_A: expected three currents for each node")
+        return cls(
+            {uuid: _read_evse(uuid, values) for uuid, values in found["evses"].items()},
+            restored_base_loads_A=base_loads_A,
+        )
 
 
 def _read_evse(uuid: str, values: Any) -> EvseState:
@@ -121,6 +136,8 @@ def _read_evse(uuid: str, values: Any) -> EvseState:
             valid = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
         elif name in ("switches", "turns"):
             valid = type(value) is int and value >= 0
+        elif name == "learnt_rotation":
+            valid = value is None or value in ROTATIONS
         elif name == "active_phases":
             valid = value is None or value in (1, 2, 3)
         else:
@@ -130,6 +147,10 @@ def _read_evse(uuid: str, values: Any) -> EvseState:
     state = EvseState(**values)
     state.granted_A = (state.granted_A[0], state.granted_A[1], state.granted_A[2])
     return state
+
+
+def _is_vector(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(v is None or _is_number(v) for v in value)
 
 
 def _is_number(value: object) -> bool:

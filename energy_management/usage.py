@@ -13,7 +13,7 @@ CLEARLY_A = 0.5
 
 DRAWS_A = 3.0
 IDLE_A = 0.5
-"""While a car draws at least the one on a phase, it does not use those on which it draws at most the other."""
+"""While a car draws the one or more on a phase, it does not use those on which it draws the other or less."""
 
 PHASES_AFTER_S = 15.0
 """How long that must be so. Onboard chargers start their phases within a few seconds."""
