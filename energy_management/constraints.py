@@ -73,10 +73,10 @@ class Network:
         self.kinds = list(kinds)
         self.coefficient = np.array([each for kind in self.kinds for each in kind.coefficients])
         self.node_capacity = np.array([each for kind in self.kinds for each in kind.capacities])
-        merged = np.minimum.reduceat(self.node_capacity, tree.chains, axis=1)
-        self.rows = tree.rows
-        self.capacity = merged.take(tree.shared_chains, axis=1)
-        self.alone = merged.take(tree.own_chains, axis=1)
+        merged = np.minimum.reduceat(self.node_capacity, tree.chains.begins, axis=1)
+        self.rows = tree.chains.rows
+        self.capacity = merged.take(tree.chains.shared, axis=1)
+        self.alone = merged.take(tree.chains.alone, axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             self.ceiling_A = np.where(self.coefficient > 0, self.alone / self.coefficient, np.inf).min(axis=0)
 
@@ -123,9 +123,19 @@ class Network:
         part.ceiling_A = np.minimum(self.ceiling_A, current_A)
         return part
 
-    def families(self, unit: str) -> Bools:
-        """Tell which families are of a unit."""
-        return np.array([kind.unit == unit for kind, _ in self.labelled()])
+    @cached_property
+    def powers(self) -> Ints:
+        """The families that limit power."""
+        return np.array(
+            [k for k, (kind, _) in enumerate(self.labelled()) if kind.unit == "W"], dtype=np.int64
+        )
+
+    @cached_property
+    def currents(self) -> Ints:
+        """The families that limit current."""
+        return np.array(
+            [k for k, (kind, _) in enumerate(self.labelled()) if kind.unit == "A"], dtype=np.int64
+        )
 
     def load(self, current_A: Floats) -> Floats:
         """Sum coefficient x current in each row, shape (families, rows, slots)."""

@@ -6,6 +6,8 @@ their second last axis and slots on the last; any axes may stand before these.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -22,34 +24,28 @@ class Coverage:
 
     Parameters
     ----------
-    first, last : ndarray of int, shape (nodes,)
-        Node k covers the EVSEs first[k] to last[k] - 1, at least one. Nodes stand depth first, and every EVSE
-        is covered by at least one of them.
-    evses : int
-        Number of EVSEs.
+    first, last : sequence of int
+        Node k covers the EVSEs first[k] to last[k] - 1, at least one. Nodes stand depth first.
+    paths : sequence of sequences of int
+        For each EVSE the nodes that cover it, root first, at least one.
 
     Attributes
     ----------
-    sizes : ndarray of int, shape (nodes,)
-        How many EVSEs each node covers.
     pair_node, pair_evse : ndarray of int, shape (pairs,)
         All pairs of an EVSE and a node above it, by EVSE and from the root down.
-    pair_start : ndarray of int, shape (evses + 1,)
+    pair_start : list of int
         Where the pairs of each EVSE begin, and where the last ones end.
     """
 
-    def __init__(self, first: Ints, last: Ints, evses: int) -> None:
-        self.first, self.last, self.evses = first, last, evses
-        self.sizes = sizes = last - first
-        ends = sizes.cumsum()
-        total = int(ends[-1]) if len(ends) else 0
-        node = np.repeat(np.arange(len(first)), sizes)
-        evse = np.arange(total) + (first - ends + sizes)[node]
-        by_evse = evse.argsort(kind="stable")
-        self.pair_node, self.pair_evse = node[by_evse], evse[by_evse]
-        self.pair_start = self.pair_evse.searchsorted(np.arange(evses + 1))
-        self._starts = self.pair_start[:-1]
-        self._bounds = np.array([first, last]).T.ravel()
+    def __init__(self, first: Sequence[int], last: Sequence[int], paths: Sequence[Sequence[int]]) -> None:
+        self.evses = len(paths)
+        self.first, self.last = np.array(first, dtype=np.int64), np.array(last, dtype=np.int64)
+        lengths = list(map(len, paths))
+        self.pair_node = np.array(list(chain.from_iterable(paths)), dtype=np.int64)
+        self.pair_evse = np.arange(self.evses).repeat(lengths)
+        self.pair_start = list(accumulate(lengths, initial=0))
+        self._starts = np.array(self.pair_start[:-1], dtype=np.int64)
+        self._bounds = list(chain.from_iterable(zip(first, last, strict=True)))
 
     def total_below(self, values: Floats) -> Floats:
         """Sum over the EVSEs below each node."""

@@ -48,6 +48,9 @@ class Demand:
     Attributes
     ----------
     urgency, priority : ndarray of int, shape (evses,)
+    rank : ndarray of float, shape (evses, 1)
+        Which class each EVSE is of. Classes are filled one after the other: EVSEs that want by priority, then
+        those that wait, then those without a car.
     weight : ndarray of float, shape (evses, 1)
     exporting : ndarray of bool, shape (evses, slots of the timeline)
         Who is asked to export.
@@ -63,6 +66,7 @@ class Demand:
 
     urgency: Ints
     priority: Ints
+    rank: Floats
     weight: Floats
     exporting: Bools
     takes_part: Bools
@@ -92,17 +96,6 @@ class Demand:
         )
 
     @cached_property
-    def rank(self) -> Floats:
-        """Which class each EVSE is of, shape (evses, 1); classes are filled one after the other.
-
-        EVSEs that want by priority, then those that wait, then those without a car.
-        """
-        priority = np.where(self.urgency == WANTS, -self.priority, 0)
-        classes = list(zip(self.urgency.tolist(), priority.tolist(), strict=True))
-        numbers = {each: number for number, each in enumerate(sorted({*classes}))}
-        return np.array([[numbers[each]] for each in classes], dtype=np.float64)
-
-    @cached_property
     def classes(self) -> list[Bools]:
         """The members of each class in the order of filling; each of shape (evses, 1)."""
         return [self.rank == number for number in range(int(self.rank.max()) + 1)]
@@ -130,15 +123,22 @@ def _own_offer(limits: Limits, own: Ints) -> Floats:
 def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Demand:
     """Read the demand of all EVSEs from the limits on their way to the root."""
     states = [tree.nodes[position].get("evse_state", "Charging") for position in tree.evses.tolist()]
+    urgency = [URGENCY[state] for state in states]
     unlisted = EvseAttributes()
     attributes = [site.evses.get(uuid, unlisted) for uuid in tree.evse_uuids]
+    classes = [
+        (urgent, -found.priority if urgent == WANTS else 0)
+        for urgent, found in zip(urgency, attributes, strict=True)
+    ]
+    numbers = {each: number for number, each in enumerate(sorted({*classes}))}
     most_phases = np.minimum(tree.coverage.above(np.minimum, limits.values[MAX_PHASES]), 3)
     minimum_A, fewest_phases = tree.coverage.above(np.maximum, limits.values[MIN_CURRENT_A : MIN_PHASES + 1])
     present_phases, can_switch = limits.values[ACTIVE_PHASES : CAN_SWITCH + 1, tree.evses]
     imports_only = limits.entry.shape[1] == exporting.shape[1]
     return Demand(
-        urgency=np.array([URGENCY[state] for state in states]),
+        urgency=np.array(urgency),
         priority=np.array([found.priority for found in attributes]),
+        rank=np.array([[float(numbers[each])] for each in classes]),
         weight=np.array([[found.weight] for found in attributes]),
         exporting=exporting,
         takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),

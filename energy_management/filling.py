@@ -46,7 +46,7 @@ def fill(
     ndarray, shape (evses, slots)
         The currents per phase [A].
     """
-    current_A = floor_A.copy()
+    current_A = floor_A
     leaves_floor_at = floor_A / weight
     reaches_ceiling_at = ceiling_A / weight
     concerns = network.concerns
@@ -54,7 +54,7 @@ def fill(
     level = np.where(waiting, leaves_floor_at, np.inf).min(axis=0)
     while waiting.any():
         rising = waiting & (leaves_floor_at <= level)
-        next_to_rise = np.where(waiting & ~rising, leaves_floor_at, np.inf).min(axis=0)
+        next_to_rise = np.where(waiting > rising, leaves_floor_at, np.inf).min(axis=0)
         full_at = _levels_when_full(network, current_A, rising, weight)
         stopped_at = np.where(concerns, network.rows.above(np.minimum, full_at), np.inf).min(axis=0)
         settled_at = np.minimum(stopped_at, reaches_ceiling_at)
@@ -63,9 +63,9 @@ def fill(
             next_to_rise = np.minimum(next_to_rise, np.where(rising, settled_at, np.inf).min(axis=0))
         stopped = network.concerned(bottleneck) | (reaches_ceiling_at <= stopped_at)
         settled = rising & stopped & (settled_at <= next_to_rise)
-        share_A = np.clip(weight * settled_at, current_A, ceiling_A)
-        current_A = np.where(settled, share_A, current_A)
-        waiting &= ~settled
+        share_A = np.minimum(weight * settled_at, ceiling_A)
+        current_A = np.where(settled, np.maximum(share_A, current_A), current_A)
+        waiting = waiting > settled
         if events is not None:
             events.append((settled, settled_at))
         level = np.where(settled.any(axis=0), level, next_to_rise)

@@ -65,27 +65,29 @@ class Limiter:
             loaded = self.loaded(phases)
             labels, loads = PHASES, list(takes_part * loaded)
             phases = np.minimum(phases, loaded.sum(axis=0))
-        scale = self.watt_scale
-        watts = takes_part * phases * (self.nominal_voltage_V / scale[self.tree.evses])
         current_A, power_W = self.limits.values[CURRENT_A], self.limits.values[POWER_W]
         room_A = [current_A] * len(labels)
         if self.meters is not None and (self.meters.taken_A < 0).any():
             room_A = self._room_beside_generation(self.meters, labels)
         yield Kind("A", labels, loads, room_A, self.sources_of(CURRENT_A))
-        yield Kind("W", ("power",), [watts], [power_W / scale], self.sources_of(POWER_W))
+        if np.isfinite(power_W).any():
+            watts = takes_part * self._watts_per_ampere(phases)
+            yield Kind("W", ("power",), [watts], [power_W / self.watt_scale], self.sources_of(POWER_W))
         if self.meters is not None:
             yield self._meter_kind(self.meters, labels, loads)
         if any(found.max_unbalance_A is not None for found in self.site.nodes.values()):
             yield self._unbalance_kind(phases, takes_part * self.loaded(phases))
         if self.setpoints is not None:
+            watts = takes_part * self._watts_per_ampere(phases)
             yield from self._setpoint_kinds(self.setpoints, labels, loads, watts)
+
+    def _watts_per_ampere(self, phases: Floats) -> Floats:
+        """Power at the root of the tree for 1 A per phase of each EVSE."""
+        return phases * (self.nominal_voltage_V / self.watt_scale[self.tree.evses])
 
     def loaded(self, phases: Floats) -> Bools:
         """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""
-        loaded = np.broadcast_to(phases > 0, (3, *phases.shape))
-        if not self._rotations:
-            return loaded
-        loaded = loaded.copy()
+        loaded = (phases > 0)[None].repeat(3, axis=0)
         for evse, rotation in self._rotations.items():
             for conductor, phase in enumerate(rotation):
                 loaded[phase, evse] = (phases[evse] > conductor) & ~self.idle_phases[phase, evse]
@@ -121,7 +123,7 @@ class Limiter:
         return lambda nodes, _: [f"{self.tree.uuids[node]}/{what}" for node in nodes.tolist()]
 
     def _room_beside_generation(self, meters: MeterBudgets, labels: tuple[str, ...]) -> list[Floats]:
-        """What flows from generation behind a meter to EVSEs does not pass the fuse beside it."""
+        """Widen fuses by generation: what flows from there to EVSEs does not pass the fuse."""
         room_A = self.limits.values[CURRENT_A] - np.minimum(meters.taken_A, 0.0)[:, :, None]
         room_A[..., self.demand.slots :] = self.limits.values[CURRENT_A][:, self.demand.slots :]
         return list(room_A) if labels == PHASES else [room_A.min(axis=0)]

@@ -178,7 +178,7 @@ class EnergyManager:
     ) -> Limiter:
         """Collect all limits of the request in the slots of a timeline, and what its EVSEs ask for."""
         tree = read.tree
-        imports, exports = read.schedules.in_force(timeline, read.stamps.ladders, tree.is_evse)
+        imports, exports = read.schedules.in_force(timeline, read.stamps.ladders)
         setpoints, unusable = place_setpoints(tree, read.setpoints, timeline, readings)
         read.rejected.extend(unusable)
         exporting = export_asked(tree, imports, exports, setpoints)

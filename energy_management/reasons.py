@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -44,13 +45,13 @@ def binding_sources(network: Network, nodes: Coverage, demand: Demand, current_A
     Power limits are named only where no current limit binds.
     """
     marks = binding(network, nodes, demand, current_A)
-    power = network.families("W")
-    if power.any() and not power.all():
-        by_current = nodes.over_pairs(np.logical_or, np.logical_or.reduce(marks[~power]))
-        marks[power] &= ~by_current[nodes.pair_evse]
-    first_of_kind = np.cumsum([0, *(len(kind.labels) for kind in network.kinds[:-1])])
-    by_kind = np.logical_or.reduceat(marks, first_of_kind, axis=0)
-    return joined(by_kind, nodes, [kind.sources for kind in network.kinds])
+    if len(network.powers) and len(network.currents):
+        by_current = nodes.over_pairs(np.logical_or, np.logical_or.reduce(marks[network.currents]))
+        marks[network.powers] &= ~by_current[nodes.pair_evse]
+    if len(marks) > len(network.kinds):
+        begins = list(accumulate((len(kind.labels) for kind in network.kinds[:-1]), initial=0))
+        marks = np.logical_or.reduceat(marks, begins, axis=0)
+    return joined(marks, nodes, [kind.sources for kind in network.kinds])
 
 
 def joined(marks: Bools, nodes: Coverage, names: Sequence[Callable[[Ints, Ints], Sequence[str]]]) -> Texts:

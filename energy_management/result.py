@@ -57,7 +57,7 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
             return values
         return np.where(demand.exporting, values[:, slots:], values[:, :slots])
 
-    limits_power = np.isfinite(network.node_capacity[network.families("W")]).any(axis=0)
+    limits_power = np.isfinite(network.node_capacity[network.powers]).any(axis=0)
     current_A = asked_for(allocation.current_A)
     if demand.exporting.any():
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)

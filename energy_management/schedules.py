@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -118,39 +119,24 @@ class Schedules:
         Where greatest current, power and number of phases are those of the leaves side.
     ladders : ndarray of int, shape (nodes of import and of export,)
         Which timestamps each schedule has.
-    sizes : ndarray of int
-        How many entries each schedule has.
+    begins : ndarray of int, shape (nodes of import and of export, 1)
+        The first entry of each schedule.
     """
 
     values: Floats
     sides: tuple[list[Node], list[Node]]
     from_leaves: Bools
     ladders: Ints
-    sizes: Ints
+    begins: Ints
 
-    def in_force(
-        self, timeline: Timeline, ladders: Sequence[Sequence[int]], is_evse: Bools
-    ) -> tuple[Limits, Limits]:
-        """Find the limits of all nodes in all slots, for import and for export.
-
-        A node without any schedule lets everything pass. An EVSE without one asks for nothing, and so does a
-        node in the direction for which it has none.
-        """
-        allows_all, allows_nothing = self.values.shape[1] - 2, self.values.shape[1] - 1
+    def in_force(self, timeline: Timeline, ladders: Sequence[Sequence[int]]) -> tuple[Limits, Limits]:
+        """Find the limits of all nodes in all slots, for import and for export."""
         chosen = np.array(
             [timeline.entries_in_force(ladder) if ladder else timeline.no_entry for ladder in ladders]
         )
-        begins = self.sizes.cumsum() - self.sizes
-        entry = chosen[self.ladders] + begins[:, None]
-        empty = self.sizes == 0
-        if empty.any():
-            by_direction = empty.reshape(2, -1)
-            passes = by_direction.all(axis=0) & ~is_evse
-            entry[empty] = np.where(passes, allows_all, allows_nothing)[
-                np.flatnonzero(empty) % len(is_evse), None
-            ]
+        entry = chosen[self.ladders] + self.begins
         values = self.values.take(entry, axis=1)
-        nodes = len(is_evse)
+        nodes = len(entry) // 2
         return Limits(values[:, :nodes], entry[:nodes]), Limits(values[:, nodes:], entry[nodes:])
 
     def sources(self, field: int, entries: Ints) -> list[str]:
@@ -179,22 +165,36 @@ def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
     if not {*map(type, schedules)} <= {list}:
         raise MalformedRequestError
     entries = list(chain.from_iterable(schedules))
-    sizes = list(map(len, schedules))
     root = [*map(_ROOT, entries), {}, {}]
     leaves = [*map(_LEAVES, entries), {}, {}]
     if not {*map(type, leaves)} <= {dict}:
         raise MalformedRequestError
-    values = np.concatenate([_read_limits(root), _read_facts(root), _read_efficiency(entries)])
-    exports = slice(sum(sizes[: len(nodes)]), len(entries))
+    values = np.concatenate([_read_limits(root), _read_facts(root, entries)])
+    begins = list(accumulate(map(len, schedules), initial=0))
+    exports = slice(begins[len(nodes)], len(entries))
     values[EFFICIENCY, exports] = 1 / values[EFFICIENCY, exports]
     from_leaves = _merge_leaves(values, leaves)
-    of_evses = np.repeat(np.array([node["node_type"] == "Evse" for node in nodes] * 2, dtype=np.bool_), sizes)
-    names_none = np.isinf(values[CURRENT_A, :-2]) & np.isinf(values[POWER_W, :-2])
-    values[CURRENT_A, :-2][names_none & of_evses] = 0.0
     values[CURRENT_A, -1] = 0.0
-    return Schedules(
-        values, (root, leaves), from_leaves, np.array(list(map(stamps.read, schedules))), np.array(sizes)
-    )
+    _ask_for_something(values, nodes, begins)
+    for number, schedule in enumerate(schedules):
+        if not schedule:
+            begins[number] = len(entries) + (not _passes(nodes[number % len(nodes)]))
+    ladders = np.array(list(map(stamps.read, schedules)))
+    return Schedules(values, (root, leaves), from_leaves, ladders, np.array(begins[:-1])[:, None])
+
+
+def _passes(node: Node) -> bool:
+    """Whether a node lets everything pass in a direction for which it has no schedule."""
+    return node["node_type"] != "Evse" and not (node.get("schedule_import") or node.get("schedule_export"))
+
+
+def _ask_for_something(values: Floats, nodes: Sequence[Node], begins: list[int]) -> None:
+    """Let entries of EVSEs that name neither current nor power ask for nothing."""
+    names_none = values[CURRENT_A : POWER_W + 1].min(axis=0) == np.inf
+    for position in np.flatnonzero(names_none[:-2]).tolist():
+        schedule = bisect_right(begins, position) - 1
+        if nodes[schedule % len(nodes)]["node_type"] == "Evse":
+            values[CURRENT_A, position] = 0.0
 
 
 def _merge_leaves(values: Floats, leaves: list[Node]) -> Bools:
@@ -218,39 +218,28 @@ def _read_limits(limits: list[Node]) -> Floats:
         raise MalformedRequestError
     values = np.array(found, dtype=np.float64).reshape(-1, len(_DEFAULTS)).T
     absent = values == _ABSENT
-    whole = values[MAX_PHASES::2]  # both numbers of phases
+    phases = values[MAX_PHASES::2]
     if (
         not (((values >= _LOWEST) & (values <= _HIGHEST)) | absent).all()
-        or not (whole == np.floor(whole)).all()
+        or (phases != np.floor(phases)).any()
     ):
         raise MalformedRequestError
     values[absent] = np.inf
     return values
 
 
-def _read_facts(limits: list[Node]) -> Floats:
-    """Phases at present and whether they may change; an EVSE that does not tell counts as being on three."""
-    active = [found.get("ac_number_of_active_phases", 3) for found in limits]
-    can_switch = [found.get("ac_supports_changing_phases_during_charging", False) for found in limits]
-    if (
-        not {*active} <= {0, 1, 2, 3}
-        or not {*map(type, active)} <= {int}
-        or not {*map(type, can_switch)} <= {bool}
+def _read_facts(root: list[Node], entries: list[Node]) -> Floats:
+    """Phases at present, whether they may change, and efficiency; an EVSE that does not tell is on three."""
+    active = [found.get("ac_number_of_active_phases", 3) for found in root]
+    can_switch = [found.get("ac_supports_changing_phases_during_charging", False) for found in root]
+    efficiency = [entry.get("conversion_efficiency", 1.0) for entry in entries]
+    if not (
+        {*active} <= {0, 1, 2, 3} and {*map(type, active)} <= {int} and {*map(type, can_switch)} <= {bool}
     ):
         raise MalformedRequestError
-    values = np.array([active, can_switch], dtype=np.float64)
-    values[0, values[0] == 0] = 3
-    return values
-
-
-def _read_efficiency(entries: list[Node]) -> Floats:
-    efficiency = [entry.get("conversion_efficiency", 1.0) for entry in entries]
-    if not {*map(type, efficiency)} <= {int, float}:
+    if not ({*map(type, efficiency)} <= {int, float} and all(0 < each <= 1 for each in {*efficiency})):
         raise MalformedRequestError
-    values = np.array([[*efficiency, 1.0, 1.0]], dtype=np.float64)
-    if not ((values > 0) & (values <= 1)).all():
-        raise MalformedRequestError
-    return values
+    return np.array([[each or 3 for each in active], can_switch, [*efficiency, 1.0, 1.0]], dtype=np.float64)
 
 
 def is_limit(name: str, value: Any) -> bool:

@@ -8,13 +8,35 @@ from typing import Any
 
 import numpy as np
 
-from energy_management.coverage import Bools, Coverage, Ints
+from energy_management.coverage import Coverage, Ints
 
 Node = dict[str, Any]
 
 
 class MalformedRequestError(Exception):
     """The request is not what EVerest's types promise; `hardening.sanitise` says where and makes it safe."""
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Chains of nodes that cover the same EVSEs, and so are one limit.
+
+    Attributes
+    ----------
+    begins : list of int
+        The node with which each chain begins, depth first.
+    alone : list of int
+        The chain that covers each EVSE alone.
+    shared : list of int
+        The chains that cover more than one EVSE, and always that of the root.
+    rows : Coverage
+        Which EVSEs the shared chains cover.
+    """
+
+    begins: list[int]
+    alone: list[int]
+    shared: list[int]
+    rows: Coverage
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,8 @@ class Tree:
         Positions of the EVSEs among the nodes.
     coverage : Coverage
         Which EVSEs are below which node; an EVSE covers itself.
+    chains : Chains
+        Nodes that cover the same EVSEs.
     """
 
     nodes: list[Node]
@@ -40,37 +64,7 @@ class Tree:
     parents: list[int]
     evses: Ints
     coverage: Coverage
-
-    @cached_property
-    def is_evse(self) -> Bools:
-        """Which of the nodes are EVSEs."""
-        found = np.zeros(len(self.nodes), dtype=np.bool_)
-        found[self.evses] = True
-        return found
-
-    @cached_property
-    def chains(self) -> Ints:
-        """Where each chain of nodes that cover the same EVSEs begins."""
-        covered = list(zip(self.coverage.first.tolist(), self.coverage.last.tolist(), strict=True))
-        return np.array([k for k, each in enumerate(covered) if k == 0 or each != covered[k - 1]])
-
-    @cached_property
-    def own_chains(self) -> Ints:
-        """The chain that ends in each EVSE."""
-        return np.flatnonzero(self.coverage.sizes[self.chains] == 1)
-
-    @cached_property
-    def shared_chains(self) -> Ints:
-        """The chains that cover more than one EVSE, and always that of the root."""
-        shared = self.coverage.sizes[self.chains] > 1
-        shared[0] = True
-        return np.flatnonzero(shared)
-
-    @cached_property
-    def rows(self) -> Coverage:
-        """Which EVSEs the shared chains cover."""
-        starts = self.chains[self.shared_chains]
-        return Coverage(self.coverage.first[starts], self.coverage.last[starts], self.coverage.evses)
+    chains: Chains
 
     @cached_property
     def evse_uuids(self) -> list[str]:
@@ -128,12 +122,35 @@ def build(nodes: list[Node], parents: list[int]) -> Tree:
         parents = [renumbered.get(parents[position], -1) for position in kept]
         first = [first[position] for position in kept]
         last = [last[position] for position in kept]
+    own = [position for position, node in enumerate(nodes) if node["node_type"] == "Evse"]
+    paths = [_path(position, parents) for position in own]
     return Tree(
         nodes,
         [node["uuid"] for node in nodes],
         parents,
-        np.array(
-            [position for position, node in enumerate(nodes) if node["node_type"] == "Evse"], dtype=np.int64
-        ),
-        Coverage(np.array(first, dtype=np.int64), np.array(last, dtype=np.int64), evses),
+        np.array(own, dtype=np.int64),
+        Coverage(first, last, paths),
+        _chains(first, last, paths),
     )
+
+
+def _path(position: int, parents: list[int]) -> list[int]:
+    """List the nodes from the root to a node and itself."""
+    path = []
+    while position >= 0:
+        path.append(position)
+        position = parents[position]
+    return path[::-1]
+
+
+def _chains(first: list[int], last: list[int], paths: list[list[int]]) -> Chains:
+    begins = [k for k in range(len(first)) if k == 0 or (first[k], last[k]) != (first[k - 1], last[k - 1])]
+    alone = [number for number, k in enumerate(begins) if last[k] - first[k] == 1]
+    shared = [number for number, k in enumerate(begins) if number == 0 or last[k] - first[k] > 1]
+    row_of = {begins[number]: row for row, number in enumerate(shared)}
+    rows = Coverage(
+        [first[begins[number]] for number in shared],
+        [last[begins[number]] for number in shared],
+        [[row_of[node] for node in path if node in row_of] for path in paths],
+    )
+    return Chains(begins, alone, shared, rows)
