@@ -10,6 +10,7 @@ from hil.commands.read import read
 from hil.commands.replay_transcript import replay_transcript
 from hil.commands.run import run
 from hil.commands.set import set_limit
+from hil.commands.wiring import wiring
 
 app = typer.Typer(
     name="hil",
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, join, replay_transcript, devices, probe, read):
+for command in (demo, run, join, replay_transcript, devices, probe, read, wiring):
     app.command()(command)
 app.command("set")(set_limit)
 

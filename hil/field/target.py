@@ -97,6 +97,8 @@ class Target:
         Added to its addresses, for a connector of several.
     maximum_A : float or None
         Limit of a connector's cable and wiring.
+    fallback_A : float
+        Its current while nobody gives a limit; 0 pauses.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Target:
     profile: MeterProfile | ConnectorProfile
     base: int = 0
     maximum_A: float | None = None
+    fallback_A: float = 0.0
 
 
 def target_of_options(profile_name: str, place: Place, unit: int | None, number: int = 1) -> Target:
@@ -172,6 +175,7 @@ def connector_of_site(site: SiteFile, name: str) -> Target:
         connector.profile,
         connector_base(connector.profile, connector.number),
         connector.maximum_A,
+        connector.fallback_A,
     )
 
 

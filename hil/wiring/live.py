@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from bsp.bus import Bus, Clock
-from bsp.connector import Connector, ConnectorLimit, ConnectorStatus
+from bsp.connector import Connector, ConnectorLimit
+from bsp.connector_registers import ConnectorStatus, selected_phases
 from bsp.device import Device
 from bsp.meter import Meter
+from bsp.phase_choice import phase_driver
 from bsp.profile import ConnectorProfile, MeterProfile
 from bsp.registers import Value
 from bsp.transport import BusError
@@ -64,6 +66,7 @@ class LiveInstallation:
         self._start_s = clock()
         self._limit_A: float | None = None
         self._phases: int | None = None
+        self._phases_before = 3
         self._status: ConnectorStatus | None = None
         self._before: ConnectorStatus | None = None
         self._connector: Connector | None = None
@@ -79,6 +82,7 @@ class LiveInstallation:
                 clock,
                 maximum_A=math.inf if charger.maximum_A is None else charger.maximum_A,
                 fallback_A=charger.fallback_A,
+                phases=phase_driver(self._charger_device, charger.profile),
             )
 
     def now_s(self) -> float:
@@ -102,11 +106,12 @@ class LiveInstallation:
     async def order(self, limit_A: float, phases: int | None) -> None:
         """Give a limit, and bring the charger to a number of phases."""
         if self._before is None:
-            self._before, _ = await read_status(self._charger_device, self._profile)
-        must_switch = phases is not None and phases != self._phases
+            self._before, sample = await read_status(self._charger_device, self._profile)
+            self._phases_before = selected_phases(self._profile.phase_switching, sample.values) or 3
+        must_switch = phases != self._phases
         self._limit_A, self._phases = limit_A, phases
         await self._look_at_charger()
-        if must_switch and self._connector is not None and self._connector.phases is not None:
+        if must_switch and phases is not None and self._connector is not None:
             await self._until_switched(self._connector, phases)
 
     async def restore(self, at_most_A: float | None = None) -> None:
@@ -115,17 +120,13 @@ class LiveInstallation:
             return
         before_A = self._before.limit_A or 0.0
         self._limit_A = before_A if at_most_A is None else min(before_A, at_most_A)
-        with contextlib.suppress(TimeoutError):
-            # Shielded: a second Ctrl-C must not leave the charger in the middle of the steps.
-            await asyncio.shield(asyncio.wait_for(self._bring_back(self._connector), _RESTORE_S + SWITCHES_S))
+        # Shielded: a second Ctrl-C must not leave the charger in the middle of the steps.
+        await asyncio.shield(self._bring_back(self._connector))
 
     async def _bring_back(self, connector: Connector) -> None:
-        had = (
-            self._before.active_phases if self._before is not None and connector.phases is not None else None
-        )
-        if had in (1, 3) and had != self._phases and self._phases is not None:
-            self._phases = had
-            await self._until_switched(connector, had)
+        if self._phases is not None and self._phases != self._phases_before:
+            self._phases = self._phases_before
+            await self._until_switched(connector, self._phases_before)
         until_s = self._clock() + _RESTORE_S
         while self._clock() < until_s:
             charger = await self._look_at_charger()
@@ -135,13 +136,13 @@ class LiveInstallation:
 
     async def _until_switched(self, connector: Connector, phases: int) -> None:
         """Go through the cycles until the phases are switched."""
-        until_s = self._clock() + SWITCHES_S
-        switching = connector.phases
+        switching, spec = connector.phases, self._profile.phase_switching
+        until_s = self._clock() + SWITCHES_S + (spec.hold_off if spec is not None else 0.0)
         while switching is not None and (switching.is_under_way or switching.phases != phases):
             if switching.fault is not None:
                 raise ChargerError(f"phase switching: {switching.fault}")
             if self._clock() > until_s:
-                raise ChargerError(f"the charger was not on {phases} phases after {SWITCHES_S:.0f} s")
+                raise ChargerError(f"the charger does not go to {phases} phases")
             await self._look_at_charger()
             await self._sleep(0.5)
 

@@ -95,7 +95,9 @@ class Plan:
             f"at the end, or when stopped, the charger gets its former limit; at most {self.longest_s:.0f} s",
         ]
         if self.switch_phases:
-            lines.insert(1, "then it is switched to one phase, stepped there, and switched back")
+            lines.insert(
+                1, "then it is switched to one phase, stepped there, and switched back as soon as it may"
+            )
         return lines
 
 
@@ -174,6 +176,8 @@ class _Steps:
         )
         room_A = self.plan.fuse_A - _MARGIN_A - busiest_A
         if room_A < min(_LEAST_STEP_A, level_A - now_A):
+            if now_A > self.plan.minimum_A:  # the smaller step has been seen, and must do
+                return now_A
             raise StoppedError(
                 f"not enough room: {busiest_A:.0f} A of the fuse of {self.plan.fuse_A:g} A are in use; "
                 "switch off large loads and repeat it"

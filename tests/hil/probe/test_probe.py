@@ -151,7 +151,7 @@ def test_several_meters_on_one_line() -> None:
 
 def test_a_host_that_answers_to_any_unit_is_shown_once() -> None:
     class Anybody(dict[int, RegisterDevice]):
-        def get(self, key: int, default: object = None) -> RegisterDevice:  # type: ignore[override]
+        def get(self, key: int, default: object = None) -> RegisterDevice:
             return next(iter(self.values()))
 
     with serve_tcp({1: MeterDevice(meter_profile("janitza_umg604"), House())}) as line:

@@ -84,7 +84,7 @@ CASES = [
     Case("counters_exchanged", (), {"device": faulty(swaps_counters=True)}),
     Case("sum_wrong", (), {"device": faulty(total_factor=0.1)}),
     Case("frequency_wrong", (), {"device": faulty(frequency_factor=10.0)}),
-    Case("poor_line", (), {"device": faulty(loses=0.25)}),
+    Case("poor_line", (), {"device": faulty(loses=0.4)}),
     Case("frozen", (), {"device": faulty(freezes=True)}),
     Case("no_answer", (), {"meter_dies_after_s": 0.0}),
 ]
