@@ -156,7 +156,7 @@ class Bridged:
 
 
 def _of_faulty(request: JsonObject, status: ConnectorStatus) -> JsonObject | None:
-    """Request of a connector with a fault: what it may still draw is nobody else's. None if that is nothing."""
+    """Request of a connector with a fault for what it may still draw, if that is anything."""
     drawn_A = _still_drawn_A(status)
     if not drawn_A:
         return None
