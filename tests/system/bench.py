@@ -66,9 +66,7 @@ class Bench:
     def wait_for(self, condition: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
         with self._changed:
             done = self._changed.wait_for(condition, within_s)
-        assert done, f"not within {within_s:g} s: {what}; limits {self.book.newest_A}\n" + "\n".join(
-            self.lines[-15:]
-        )
+        assert done, "\n".join([f"not within {within_s:g} s: {what}", *self.book.lines(), *self.lines[-15:]])
 
     def wait_for_limits(self, *, within_s: float = WITHIN_S, **amperes: float) -> None:
         """Wait until the newest limits of these EVSEs are these."""

@@ -28,6 +28,10 @@ class Sent:
         return float(self.limits["limits_root_side"]["ac_max_current_A"]["value"])
 
     @property
+    def source(self) -> str:
+        return str(self.limits["limits_root_side"]["ac_max_current_A"]["source"])
+
+    @property
     def phases(self) -> int | None:
         count = self.limits["limits_root_side"].get("ac_max_phase_count")
         return count["value"] if count else None
@@ -50,6 +54,13 @@ class LimitBook:
     @property
     def newest_A(self) -> dict[str, float]:
         return {evse: limits[-1].current_A for evse, limits in self.sent.items()}
+
+    def lines(self) -> list[str]:
+        """Tell, for whoever reads a failure, what each EVSE was sent of late."""
+        sent = sorted(
+            (sent for limits in self.sent.values() for sent in limits[-10:]), key=lambda sent: sent.at
+        )
+        return [f"{each.at:.2f} {each.limits['uuid']} {each.current_A:g} A: {each.source}" for each in sent]
 
     def passed_through(self, *story: Mapping[str, float]) -> bool:
         """Whether the newest limits were at some time those of each chapter, one chapter after the other."""
