@@ -8,6 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
+from control.manifest import with_control
+from hil.runtime.manager.manifest import Manifest
+
 ROOT = Path(__file__).parents[1]
 MANIFEST = yaml.safe_load((ROOT / "manifest.yaml").read_text())
 SHAPES = json.loads((ROOT / "tests/data/shapes.json").read_text())
@@ -16,6 +19,15 @@ EVEREST = SHAPES["manifests"]
 
 def test_it_follows_everests_schema() -> None:
     jsonschema.validate(MANIFEST, SHAPES["schemas"]["manifest"])
+    jsonschema.validate(with_control(MANIFEST), SHAPES["schemas"]["manifest"])
+
+
+def test_as_shipped_it_names_only_interfaces_that_everest_has() -> None:
+    """EVerest's manager refuses others, so a bare link of the repository would not load."""
+    named = {each["interface"] for part in ("provides", "requires") for each in MANIFEST[part].values()}
+    assert "energy_manager_control" not in named
+    bench = Manifest.load("PyEnergyManager", ROOT)
+    assert bench.provides["control"]["interface"] == "energy_manager_control"
 
 
 @pytest.mark.parametrize("name", MANIFEST["config"])

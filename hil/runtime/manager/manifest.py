@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from control.manifest import with_control
 from hil.runtime.manager.problems import ConfigError
 from hil.runtime.manager.schemas import problem_of_value, problems_of
 from hil.runtime.manager.yaml_file import YamlFile
@@ -12,6 +13,9 @@ from hil.runtime.wire import MODULE_SCOPE, Json
 
 PROBE_MODULE = "ProbeModule"
 """Type of a module that needs no files: a test plays it."""
+
+ENERGY_MANAGER = "PyEnergyManager"
+"""Type of the module that has an interface of its own, which the bench knows and EVerest may not."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Manifest:
         problems = problems_of(file, "manifest") or _problems_of_defaults(file)
         if problems:
             raise ConfigError(problems)
-        return cls(module_type, directory, _filled(file.data))
+        data = with_control(file.data) if module_type == ENERGY_MANAGER else file.data
+        return cls(module_type, directory, _filled(data))
 
     @classmethod
     def of_probe(cls, provides: dict[str, str], requires: dict[str, tuple[str, int]]) -> "Manifest":
