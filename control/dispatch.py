@@ -25,6 +25,12 @@ MAX_WORKERS = 256
 HANGING_AFTER_S = 1.0
 """A call under way for longer no longer counts as one of ``CONCURRENT_CALLS``."""
 
+NOTICED_LATE_S = 1.0
+"""A charge point notices the end of a limit up to a second late."""
+
+FOLLOWS_WITHIN_S = 6.0
+"""From the answer on: a car follows within 5 s (IEC 61851-1), and a charge point enforces it after 6 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deadband:
@@ -47,16 +53,17 @@ class Outcome:
 class _Attempt:
     limits: JsonObject
     sent_at: float
+    ends_at: float
     answered: bool = False
 
     def is_in_force(self, now: float) -> bool:
-        # A charge point notices the end of a limit up to a second late.
-        return now < self.sent_at + float(self.limits["valid_for"]) + 1.0
+        return now < self.ends_at
 
 
 @dataclass(slots=True)
 class _Lane:
     pending: tuple[JsonObject, Send] | None = None
+    behind_since: float | None = None
     is_queued: bool = False
     call_since: float | None = None
     calls: int = 0
@@ -133,9 +140,7 @@ class Dispatcher:
         now = self._clock()
         with self._changed:
             lane = self._lanes.get(uuid)
-            attempts = lane.attempts if lane else []
-            possible = [a.limits["limits_root_side"] for a in attempts if a.is_in_force(now)]
-        return max(possible, key=_magnitude, default=None)
+            return _highest(lane.attempts if lane else [], now)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
         """Send nothing more; wait for the calls under way. Returns whether all were answered in time."""
@@ -185,6 +190,8 @@ class Dispatcher:
     def _enqueue(self, limit: JsonObject, send: Send, now: float) -> None:
         lane = self._lanes[limit["uuid"]]
         lane.pending = (limit, send)
+        if lane.behind_since is None:
+            lane.behind_since = now
         if not lane.is_queued and (lane.call_since is None or self._is_given_up(lane, now)):
             self._put(limit["uuid"], lane)
 
@@ -237,7 +244,7 @@ class Dispatcher:
             lane.pending = None
             lane.call_since = now
             lane.calls += 1
-            attempt = _Attempt(limits, now)
+            attempt = _Attempt(limits, now, now + float(limits["valid_for"]) + NOTICED_LATE_S)
             lane.attempts = [a for a in lane.attempts if a.is_in_force(now)] + [attempt]
             return uuid, lane, lane.calls, attempt, send
 
@@ -246,14 +253,33 @@ class Dispatcher:
             now = self._clock()
             if error is None:
                 attempt.answered = True
-                # Calls of one lane are answered in order: what was sent before is no longer in force.
-                if attempt in lane.attempts:
-                    lane.attempts = lane.attempts[lane.attempts.index(attempt) :]
+                _replace_before(lane, attempt, now)
             if call == lane.calls:
                 lane.call_since = None
                 if lane.pending and not lane.is_queued:
                     self._put(uuid, lane)
             return now
+
+
+def _replace_before(lane: _Lane, answered: _Attempt, now: float) -> None:
+    """End what was sent before: calls of one lane are answered in order.
+
+    Whoever decides knows that a car takes its time to follow a limit, but not that the limit came late.
+    """
+    if answered in lane.attempts:
+        before = lane.attempts[: lane.attempts.index(answered)]
+        is_late = lane.behind_since is not None and now - lane.behind_since > HANGING_AFTER_S
+        ends_at = now + FOLLOWS_WITHIN_S if is_late else now
+        for attempt in before:
+            attempt.ends_at = min(attempt.ends_at, ends_at)
+        lane.attempts = [attempt for attempt in lane.attempts if attempt.is_in_force(now)]
+    if lane.pending is None:
+        lane.behind_since = None
+
+
+def _highest(attempts: Iterable[_Attempt], now: float) -> JsonObject | None:
+    possible = [attempt.limits["limits_root_side"] for attempt in attempts if attempt.is_in_force(now)]
+    return max(possible, key=_magnitude, default=None)
 
 
 def _value(limits: Mapping[str, Any], name: str) -> float | None:

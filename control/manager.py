@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from control.branches import Branches, BranchKeeper
-from control.caution import any_rises, falling, lower_of
+from control.caution import any_rises, late, lower_of
 from control.clock import Instant
 from control.dispatch import Dispatcher
 from control.inbox import Inbox, Snapshot
@@ -70,7 +70,7 @@ class Manager:
     decision : Decision or None
         The last one.
     is_holding_back : bool
-        Shares could rise once those that must fall have fallen.
+        Shares could rise once others have answered.
     """
 
     def __init__(
@@ -125,16 +125,16 @@ class Manager:
     def _cautious(
         self, limits: list[JsonObject], request: JsonObject, readings: Mapping[str, Reading], now: Instant
     ) -> list[JsonObject]:
-        """Let shares rise only into what is free before those that must fall have fallen."""
+        """Let no share rise on account of a limit that has not arrived."""
         in_force = self._dispatcher.in_force
-        fall = falling(limits, in_force)
-        self.is_holding_back = bool(fall) and any_rises(limits, in_force)
+        are_late = late(limits, in_force)
+        self.is_holding_back = bool(are_late) and any_rises(limits, in_force)
         if not self.is_holding_back:
             return limits
-        if_none_fell = holding(request, fall)
-        engine = self._engine_for(if_none_fell, deepcopy(self._engine.state))
-        careful = engine.optimize(if_none_fell, now.utc, readings, monotonic_s=now.monotonic_s)
-        return lower_of(limits, careful, fall)
+        if_nothing_arrives = holding(request, are_late)
+        engine = self._engine_for(if_nothing_arrives, deepcopy(self._engine.state))
+        careful = engine.optimize(if_nothing_arrives, now.utc, readings, monotonic_s=now.monotonic_s)
+        return lower_of(limits, careful, are_late)
 
     @property
     def state(self) -> ManagerState:

@@ -184,6 +184,28 @@ def test_what_may_be_in_force_includes_what_was_never_answered(
     assert dispatcher.in_force("a") is None
 
 
+def test_after_a_late_answer_a_car_has_the_time_that_it_always_has_to_follow(
+    dispatcher: Dispatcher, clock: VirtualClock
+) -> None:
+    """Whoever decides counts the time from the decision on, and does not know that the limit came late."""
+    child = Child()
+    dispatcher.offer([limits("a", 16, valid_for=60)], {"a": child})
+    child.wait_received(1)
+    settle(dispatcher)
+    child.answers.clear()
+    dispatcher.offer([limits("a", 8, valid_for=60)], {"a": child})
+    child.wait_called(2)
+    clock.advance(4)
+    child.answers.set()
+    child.wait_received(2)
+    settle(dispatcher)
+    assert amperes_in_force(dispatcher, "a") == 16
+    clock.advance(5.9)
+    assert amperes_in_force(dispatcher, "a") == 16
+    clock.advance(0.2)
+    assert amperes_in_force(dispatcher, "a") == 8
+
+
 def test_forwarded_limits_are_sent_though_unchanged(dispatcher: Dispatcher) -> None:
     child = Child()
     for count in (1, 2, 3):
