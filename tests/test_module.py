@@ -252,7 +252,7 @@ def crowd(directory: Path, count: int) -> None:
 def test_a_hundred_evses_get_their_limits_at_once(
     *, as_trunk: bool, shared_mosquitto: str, tmp_path: Path
 ) -> None:
-    """One call after the other they would take 4.4 s. What they take on a quiet machine, `dev bench` tells."""
+    """One call after the other they would take 4.4 s. What a quiet machine needs, `dev bench` tells."""
     count = 100
     crowd(tmp_path, count)
     consumers = [{"module_id": "crowd", "implementation_id": f"evse{n}"} for n in range(count)]
