@@ -2,6 +2,7 @@
 
 import typer
 
+from hil.commands.check import check
 from hil.commands.demo import demo
 from hil.commands.devices import devices
 from hil.commands.join import join
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, join, replay_transcript, devices, probe, read, wiring):
+for command in (demo, run, join, replay_transcript, check, devices, probe, read, wiring):
     app.command()(command)
 app.command("set")(set_limit)
 

@@ -22,8 +22,8 @@ from hil.commands import device_options as option
 from hil.commands.output import errors_in_one_line, fail
 from hil.field.listen import hint
 from hil.field.target import Place, Target, TargetError, connector_of_site, meter_of_site, target_of_options
-from hil.wiring.active import Expected
 from hil.wiring.check import judge
+from hil.wiring.expected import Expected
 from hil.wiring.findings import Finding, Severity
 from hil.wiring.live import ChargerError, live_installation
 from hil.wiring.passive import describe
@@ -70,7 +70,7 @@ def wiring(
     ] = True,
     generation: Annotated[bool, typer.Option(help="There is PV or a battery that may feed in.")] = True,
     seconds: Annotated[
-        float, typer.Option(min=2, help="How long to look before anything is done.")
+        float, typer.Option(min=1, help="How long to look before anything is done.")
     ] = QUIET_S,
     profile: option.ProfileName = None,
     tcp: option.Tcp = None,

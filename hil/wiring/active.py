@@ -1,13 +1,13 @@
-"""What the steps of a charging car tell of meter, transformers, contactor and charger. Pure."""
+"""What the steps of a charging car tell of meter, contactor and charger. Pure."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from hil.wiring.expected import Expected
 from hil.wiring.findings import Finding, Severity, fact, problem, undecided
-from hil.wiring.passive import reversed_transformers
-from hil.wiring.response import MOVES, Response, own_A, own_responses, response_time_s, responses
+from hil.wiring.response import Response, own_A, own_responses, response_time_s, responses
 from hil.wiring.samples import PHASES, Plateau, Sample, answered, middle, plateaus
+from hil.wiring.transformers import check_transformers
 
 _DRAWS_A = 1.0
 _FOLLOWS = 0.3
@@ -16,37 +16,6 @@ _LEAVES_ORDER = ("ct_reversed", "meter_reversed", "slow")
 """Findings that do not spoil the view on which phase is which."""
 _SLOW_S = 10.0
 """IEC 61851-1 gives a car 5 s to follow the pilot; the charger and the reading of it take their part."""
-_RATIO = (0.8, 1.25)
-"""Between these a transformer's ratio counts as right: meters and cars are not that exact."""
-_SETPOINT_RATIO = (0.7, 1.2)
-"""The same against the limit, which a car need not use up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What is said of the installation.
-
-    Attributes
-    ----------
-    connector : str
-        Its name in the site file.
-    rotation : str or None
-        Its ``phase_rotation`` there; None or "unknown" if nothing is said.
-    car_phases : int or None
-        Phases of the car, as its owner says.
-    charger_phases : int
-        Phases that the charger has and is connected with.
-    """
-
-    connector: str = "connector"
-    rotation: str | None = None
-    car_phases: int | None = None
-    charger_phases: int = 3
-
-    @property
-    def grid_phases(self) -> tuple[str, ...]:
-        """Grid phases that its L1, L2, L3 are said to hang on; empty if nothing is said."""
-        return () if self.rotation in (None, "unknown") else tuple((self.rotation or "").split())
 
 
 def check_active(
@@ -73,23 +42,10 @@ def check_active(
     moving = [phase for phase, share in own.items() if share > _FOLLOWS]
     follow = middle(own[phase] for phase in moving) if moving else 1.0
     seen = responses(on_all, blind, follow)
-    found = list(_unsteady(seen))
-    if found:
-        return found
+    found = check_transformers(on_all, seen, moving, expected)
     answering = [response for response in seen if response.moves]
-    if not answering:
-        return [
-            *_nobody_answers(on_all, seen, moving, expected),
-            *_contactor(samples, moving, expected, blind),
-        ]
-    found = [
-        *_reversed(answering, seen),
-        *_wrong_phase(answering, moving or None, expected),
-        *_dead(answering, seen, moving, expected),
-        *_ratio(answering, measured=bool(moving)),
-    ]
-    blurred = {response.phase for response in seen if not response.exact}
-    found = [one if not blurred & set(one.phases) else _noisy(*one.phases) for one in found]
+    if not answering or not all(response.steady for response in seen):
+        return [*found, *_contactor(samples, moving, expected, blind)]
     found += _charger_phases(on_all, moving, expected)
     found += _contactor(samples, moving, expected, blind)
     found += _slow(on_all, moving, answering)
@@ -117,134 +73,6 @@ def _nothing_to_see(on_all: Sequence[Plateau], own: Mapping[str, float]) -> Iter
 
 def _level(on_all: Sequence[Plateau], phase: str) -> float:
     return middle(own_A(sample, phase) for plateau in on_all for sample in plateau.settled())
-
-
-def _unsteady(seen: Sequence[Response]) -> Iterator[Finding]:
-    for response in seen:
-        if response.size >= MOVES and not response.steady:
-            yield _noisy(response.phase)
-
-
-def _noisy(*phases: str) -> Finding:
-    return undecided(
-        "too_noisy",
-        f"{', '.join(phases)} changes by itself too much to see the car clearly",
-        "switch off what switches (oven, heat pump), or repeat it at a quieter time",
-        *phases,
-    )
-
-
-def _nobody_answers(
-    on_all: Sequence[Plateau], seen: Sequence[Response], moving: Sequence[str], expected: Expected
-) -> Iterator[Finding]:
-    if not moving:
-        yield undecided(
-            "no_response",
-            "the meter does not see the car",
-            "does the car charge, and does the charger follow its limit? Else this meter does not measure it",
-        )
-        return
-    silent = [
-        response.phase
-        for response in seen
-        if max(abs(s.value("current_A", response.phase)) for p in on_all for s in p.samples if s.meter) < 0.05
-    ]
-    behind = [phase for phase in expected.grid_phases[: len(moving)] if phase in silent]
-    if silent and (behind or len(silent) == len(seen)):
-        yield _dead_finding(behind or silent)
-        return
-    if not all(response.exact for response in seen):
-        yield from (_noisy(response.phase) for response in seen if not response.exact)
-        return
-    yield problem(
-        "not_behind_meter",
-        "the car charges, and the meter does not see it",
-        "the charger hangs on another feeder than this meter: correct `meter` and `node` in site.yaml",
-    )
-
-
-def _reversed(answering: Sequence[Response], seen: Sequence[Response]) -> Iterator[Finding]:
-    yield from reversed_transformers([r.phase for r in answering if r.is_reversed], len(seen))
-
-
-def _wrong_phase(
-    answering: Sequence[Response], moving: Sequence[str] | None, expected: Expected
-) -> Iterator[Finding]:
-    """Find transformers that sit on another phase than their voltage input."""
-    wrong = [response.phase for response in answering if not response.is_in_line]
-    if not wrong:
-        return
-    car_phases = len(moving) if moving else expected.car_phases or min(len(answering), 3)
-    shared = len(answering) > car_phases or (car_phases == 3 and len(wrong) == 1)
-    if shared:
-        yield problem(
-            "ct_same_wire",
-            f"the transformer of {', '.join(wrong)} sits on the wire of another phase, beside that one's own",
-            f"put it round the wire of {', '.join(wrong)}",
-            *wrong,
-        )
-    elif len(wrong) == 3:
-        yield problem(
-            "cts_rotated",
-            "all three transformers sit one phase further than their voltage inputs",
-            "move each to the wire of its own voltage input (or move all voltage inputs by one)",
-            *wrong,
-        )
-    else:
-        partner = [p for p in expected.grid_phases[: len(moving or ())] if p not in wrong]
-        pair = [*wrong, *(partner if len(wrong) == 1 else [])]
-        yield problem(
-            "cts_exchanged",
-            f"the transformers of {' and '.join(pair) if len(pair) > 1 else pair[0] + ' and another phase'} "
-            "are exchanged",
-            "exchange them (or the voltage inputs of the same phases)",
-            *pair,
-        )
-
-
-def _dead(
-    answering: Sequence[Response], seen: Sequence[Response], moving: Sequence[str], expected: Expected
-) -> Iterator[Finding]:
-    """Find phases on which the car draws and the meter sees nothing."""
-    car_phases = len(moving) or (expected.car_phases or 0)
-    silent = [response.phase for response in seen if not response.moves]
-    if len(answering) >= car_phases or not silent:
-        if not moving and not expected.car_phases and len(answering) == 2 and len(seen) == 3:
-            yield undecided(
-                "two_phases",
-                f"only {answering[0].phase} and {answering[1].phase} answer: a two-phase car, "
-                f"or the transformer of {silent[0]} is dead",
-                "say --car-phases, or use a charger that measures",
-                *silent,
-            )
-        return
-    said = [phase for phase in expected.grid_phases[:car_phases] if phase in silent]
-    yield _dead_finding(said if len(said) == car_phases - len(answering) else silent)
-
-
-def _dead_finding(phases: Sequence[str]) -> Finding:
-    return problem(
-        "ct_dead",
-        f"the car draws on {' or '.join(phases)}, and the meter sees no current there",
-        f"is the transformer of {', '.join(phases)} closed round the wire, connected, not shorted?",
-        *phases,
-    )
-
-
-def _ratio(answering: Sequence[Response], *, measured: bool) -> Iterator[Finding]:
-    low, high = _RATIO if measured else _SETPOINT_RATIO
-    judged = [response for response in answering if not math.isnan(response.in_line)]
-    off = {response.phase: response.size for response in judged if not low <= response.size <= high}
-    if not off:
-        return
-    factors = ", ".join(f"{phase} {size:.2f}" for phase, size in off.items())
-    yield problem(
-        "ct_ratio",
-        f"the meter shows {factors} times what the car draws",
-        "set the ratio of the transformers in the meter as printed on them, or change the odd one"
-        + ("" if measured else " (if all are off alike, it may be the charger)"),
-        *off,
-    )
 
 
 def _charger_phases(

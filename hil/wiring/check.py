@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from hil.wiring.active import Expected, check_active
+from hil.wiring.active import check_active
+from hil.wiring.expected import Expected
 from hil.wiring.findings import Finding
 from hil.wiring.passive import check_counters, check_passive
 from hil.wiring.samples import PHASES, Sample

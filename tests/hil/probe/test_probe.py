@@ -142,7 +142,8 @@ def test_several_meters_on_one_line() -> None:
         6: WallboxDevice(connector_profile("smartevse_v2_v3_modbus"), Point()),
     }
     with serve_rtu_pty(devices) as line:
-        outcome = hil("probe", "--serial", line.path, "--timeout", "0.03", "--json")
+        arguments = ["--serial", line.path, "--timeout", "0.3", "--json"]
+        outcome = hil("probe", *arguments, "--unit", "2", "--unit", "5", "--unit", "6")
     units = {one["unit"]: one.get("profile") for one in json.loads(outcome.out)}
     assert set(units) == {2, 5, 6}
     assert units[5] == "finder_7m38"

@@ -152,8 +152,8 @@ def test_a_meter_that_falls_silent_ends_it_at_the_minimum(tmp_path: Path) -> Non
 def test_passive_on_the_command_line(tmp_path: Path) -> None:
     with site_of(Site(), tmp_path) as (path, charger, _):
         before = charger.requests
-        outcome = hil("wiring", "--site", str(path), "--seconds", "2")
-        shown = hil("wiring", "--site", str(path), "--seconds", "2", "--json")
+        outcome = hil("wiring", "--site", str(path), "--seconds", "1")
+        shown = hil("wiring", "--site", str(path), "--seconds", "1", "--json")
         assert charger.requests == before, "a passive check leaves the charger alone"
     assert outcome.code == 0, outcome.out + outcome.err
     assert "nothing is wrong" in outcome.out
@@ -165,7 +165,7 @@ def test_a_silent_meter_on_the_command_line(tmp_path: Path) -> None:
     with serve_rtu_pty({}) as line:
         outcome = hil(
             "wiring", "--profile", "eastron_sdm630", "--serial", line.path,
-            "--timeout", "0.05", "--seconds", "2", "--json",
+            "--timeout", "0.05", "--seconds", "1", "--json",
         )  # fmt: skip
     (finding,) = json.loads(outcome.out)
     assert outcome.code == 1
@@ -188,7 +188,7 @@ def test_ctrl_c_gives_the_charger_its_limit_back(tmp_path: Path) -> None:
     with site_of(plant, tmp_path, time.monotonic) as (path, _, _):
         process = subprocess.Popen(
             [sys.executable, "-m", "hil", "wiring", "--site", str(path), "--connector", "carport",
-             "--no-phases", "--seconds", "2", "--yes"],
+             "--no-phases", "--seconds", "1", "--yes"],
             cwd=Path(__file__).resolve().parents[3],
             env={"PYTHONPATH": ":".join(sys.path), "PATH": ""},
             stderr=subprocess.PIPE,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hil.wiring.active import Expected
 from hil.wiring.check import judge
+from hil.wiring.expected import Expected
 from hil.wiring.findings import Finding, Severity
 from hil.wiring.procedure import Plan, take_quiet, take_steps
 from tests.hil.wiring.installation import Simulated, faulty, wired
