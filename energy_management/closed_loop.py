@@ -23,6 +23,8 @@ from energy_management.usage import Usage
 from energy_management.wiring import Learner
 
 ROUNDING_A = 1e-6
+CHANGE_A = 0.05
+"""Smaller changes move no pilot."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,9 @@ class ClosedLoop:
         granted_A = np.array([max(0.0, *state.granted_A) for state in self.states])
         ramps = Ramps(limiter, draws, granted_A, self.config, self.monotonic_s)
         step = ramps.step(target, order, slot)
-        rises = step.allocation.current_A[:, slot] > granted_A + ROUNDING_A
-        for evse in np.flatnonzero(rises & (limiter.demand.urgency != IDLE)).tolist():
-            draws[evse].rose_at_s = self.monotonic_s
+        changes = abs(step.allocation.current_A[:, slot] - granted_A) > CHANGE_A
+        for evse in np.flatnonzero(changes & (limiter.demand.urgency != IDLE)).tolist():
+            draws[evse].changed_at_s = self.monotonic_s
         return replace(step.allocation, held={**held, **step.reasons})
 
     def _usage(self, uuid: str) -> Usage:

@@ -48,7 +48,7 @@ class ManagerConfig:
         Runs follow each other on one site: who gains waits for those who give up, and what a car leaves
         unused is shared. Otherwise each run stands for itself.
     rise_interval_s : float
-        Least time between two rises of one EVSE. IEC 61851-1 allows a new duty cycle every 5 s.
+        Least time from a change to a rise of one EVSE. IEC 61851-1 allows a new duty cycle every 5 s.
     deadband_A : float
         Smaller rises wait until they are worth it.
     unused_after_s : float

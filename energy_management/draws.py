@@ -56,13 +56,13 @@ class Draw:
         Measured, each at its time; bounds differ where the wiring is not known.
     allowed : list of Bounds
         What its limits let it draw, each from its time on: its grant, and at least that if it is charging.
-    rose_at_s : float
-        When it last was allowed more.
+    changed_at_s : float
+        When its limit last changed, with a car that could notice.
     """
 
     samples: list[Bounds] = field(default_factory=list)
     allowed: list[Bounds] = field(default_factory=list)
-    rose_at_s: float = -math.inf
+    changed_at_s: float = -math.inf
 
     def sample(self, bounds: Bounds) -> None:
         """Take a measurement, the newest or one already known."""

@@ -102,8 +102,8 @@ class Ramps:
         return Step(replace(target, current_A=current_A), reasons)
 
     def _may_rise(self, target_A: Floats, ceiling_A: Floats) -> Bools:
-        """Tell whose last rise is long enough ago, and whose next one is worth it."""
-        since_s = np.array([self.monotonic_s - draw.rose_at_s for draw in self.draws])
+        """Tell whose last change is long enough ago, and whose next rise is worth it."""
+        since_s = np.array([self.monotonic_s - draw.changed_at_s for draw in self.draws])
         worth_it = target_A - self.granted_A >= self.config.deadband_A
         worth_it |= (self.granted_A <= 0) | (target_A >= ceiling_A - ROUNDING_A)
         rises = target_A > self.granted_A + ROUNDING_A
@@ -125,8 +125,8 @@ class Ramps:
 
     def _reason(self, evse: int, may_rise: bool, excess_A: Floats) -> str:  # noqa: FBT001 - a fact, no switch
         """Say why an EVSE has less than its target."""
-        if self.monotonic_s - self.draws[evse].rose_at_s < self.config.rise_interval_s:
-            return f"rises at most every {self.config.rise_interval_s:g} s"
+        if self.monotonic_s - self.draws[evse].changed_at_s < self.config.rise_interval_s:
+            return f"rises {self.config.rise_interval_s:g} s after its last change"
         if not may_rise:
             return f"rises only by {self.config.deadband_A:g} A or more"
         uuids = self.limiter.tree.evse_uuids

@@ -9,12 +9,13 @@ from itertools import pairwise
 import pytest
 
 from energy_management import EnergyManager, EvseAttributes, ManagerConfig, NodeAttributes, Site
-from energy_management.measurement import Reading, Vector3
+from energy_management.measurement import Reading
 from hil.plant import CarModel, House
 from hil.virtual_site import LivelyCar, Load, VirtualEvse, VirtualSite
 
 ROTATIONS = {"L1 L2 L3": (0, 1, 2), "L2 L3 L1": (1, 2, 0), "L3 L1 L2": (2, 0, 1)}
-CAR_S = 5.0  # what IEC 61851-1 gives a car to follow its pilot, and a charge point between two duty cycles
+CAR_S = 5.0  # what IEC 61851-1 gives a car to follow its pilot
+DUTY_CYCLE_S = 5.0  # and a charge point between two changes of it
 
 
 def site_of(
@@ -72,9 +73,9 @@ def longest_overload_s(site: VirtualSite) -> float:
     return max((overload.duration_s for overload in site.watch.overloads), default=0.0)
 
 
-def oven(now_s: float) -> Vector3:
-    """20 A on L1, half a minute on and half a minute off."""
-    return (2.0 + (20.0 if now_s % 60 > 30 else 0.0), 2.0, 2.0)
+def oven(period_s: float) -> Load:
+    """20 A on L1, off and on by turns for half of the period."""
+    return lambda now_s: (2.0 + (20.0 if now_s % period_s > period_s / 2 else 0.0), 2.0, 2.0)
 
 
 ONE_OF_EACH = [
@@ -91,18 +92,25 @@ class TestHouseLoad:
     def test_steps_of_20_A_overload_the_fuse_no_longer_than_cars_take(
         self, meter_s: float, meter_age_s: float
     ) -> None:
-        site = site_of(ONE_OF_EACH, house=oven, meter_s=meter_s, meter_age_s=meter_age_s).run(240)
+        site = site_of(ONE_OF_EACH, house=oven(120), meter_s=meter_s, meter_age_s=meter_age_s).run(310)
         assert site.watch.overloads, "the steps are too small to show anything"
         assert longest_overload_s(site) <= meter_s + meter_age_s + CAR_S
         assert not site.breaker.may_have_tripped
 
+    def test_steps_while_shares_still_rise_wait_for_the_next_duty_cycle_at_worst(self) -> None:
+        """Whose pilot has just been raised cannot lower it for 5 s; then the car has its own time."""
+        site = site_of(ONE_OF_EACH, house=oven(60)).run(240)
+        assert site.watch.overloads
+        assert longest_overload_s(site) <= 1.0 + DUTY_CYCLE_S + CAR_S
+        assert site.breaker.hottest < 0.1
+
     def test_steps_of_20_A_never_trip_a_breaker_even_if_no_evse_measures(self) -> None:
-        site = site_of(ONE_OF_EACH, house=oven, measured=False).run(240)
+        site = site_of(ONE_OF_EACH, house=oven(60), measured=False).run(240)
         assert site.breaker.hottest < 0.1
 
     def test_without_the_meter_the_same_steps_overload_the_fuse_for_as_long_as_they_last(self) -> None:
         """What EVerest does; shows that the judges can say no."""
-        site = site_of(ONE_OF_EACH, house=oven, meter_s=None, closed_loop=False).run(120)
+        site = site_of(ONE_OF_EACH, house=oven(60), meter_s=None, closed_loop=False).run(120)
         assert longest_overload_s(site) > 25
 
     def test_a_lively_house_pauses_nobody_whose_minimum_fits(self) -> None:
