@@ -50,6 +50,7 @@ class LimitOrder(Order, frozen=True, kw_only=True):
     schedule: Annotated[list[LimitStep], msgspec.Meta(min_length=1, max_length=1000)] | None = None
     valid_for_s: Annotated[float, msgspec.Meta(gt=0, le=366 * 86400)] | None = None
     fallback: Limits | None = None
+    dimming: bool = False
 
 
 class LimitEnd(Order, frozen=True, kw_only=True):
@@ -170,7 +171,9 @@ class Commands:
         if order.valid_for_s is not None and order.fallback is not None:
             fallback = [LimitStep(timestamp=timestamp(now.utc), limits=order.fallback)]
             expiry = Expiry.after(order.valid_for_s, now, self._external(order, fallback))
-        self._orders.set_limit(order.node, order.source, self._external(order, steps), expiry)
+        self._orders.set_limit(
+            order.node, order.source, self._external(order, steps), expiry, is_dimming=order.dimming
+        )
         return ""
 
     def _external(self, order: LimitOrder, steps: list[LimitStep]) -> ExternalLimits:
@@ -179,6 +182,8 @@ class Commands:
             _moment(step.timestamp)
             if step.limits == Limits():
                 raise RejectedError("limits need current_A, power_W or phase_count")
+            if order.dimming and step.limits != Limits(power_W=step.limits.power_W):
+                raise RejectedError("a limit that dims has power_W, and nothing else")
             if step.limits.current_A is not None and step.limits.current_A > highest_A:
                 raise RejectedError(f"{step.limits.current_A:g} A is above {highest_A:g} A of {order.node}")
         schedule = [_entry(step, f"{order.node}/{order.source}") for step in steps]

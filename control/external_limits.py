@@ -7,11 +7,12 @@ fallback behind, never "unlimited".
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from control.clock import Instant, parse_timestamp, timestamp
+from control.dimming import raised
 from control.schedules import JsonObject, Schedule, combine
 
 EVEREST_SOURCE = "external_limits"
@@ -50,6 +51,10 @@ class ExternalLimits:
             _entries(value, "schedule_setpoints"),
         )
 
+    def no_lower_than(self, power_W: float) -> "ExternalLimits":
+        """Return the same with no limit of the imported power below this."""
+        return replace(self, schedule_import=raised(self.schedule_import, power_W)) if power_W else self
+
     def to_json(self) -> JsonObject:
         """Write EVerest's ``ExternalLimits``."""
         return {
@@ -87,6 +92,7 @@ class Expiry:
 class _Slot:
     limits: ExternalLimits
     expiry: Expiry | None = None
+    is_dimming: bool = False
 
     def in_force(self, monotonic_s: float) -> ExternalLimits:
         is_over = self.expiry is not None and monotonic_s >= self.expiry.at
@@ -99,17 +105,41 @@ class LimitBook:
     def __init__(self) -> None:
         self._slots: dict[str, _Slot] = {}
 
-    def set(self, source: str, limits: ExternalLimits, expiry: Expiry | None = None) -> None:
-        """Replace what one source asks for; without expiry it holds until it is replaced."""
-        self._slots[source] = _Slot(limits, expiry)
+    def set(
+        self, source: str, limits: ExternalLimits, expiry: Expiry | None = None, *, is_dimming: bool = False
+    ) -> None:
+        """Replace what one source asks for.
+
+        Parameters
+        ----------
+        expiry : Expiry, optional
+            Without one it holds until it is replaced.
+        is_dimming : bool
+            A grid operator dims: there is a floor below which this does not go.
+        """
+        self._slots[source] = _Slot(limits, expiry, is_dimming)
 
     def clear(self, source: str) -> None:
         """Forget a source and its limit; unknown ones are no error."""
         self._slots.pop(source, None)
 
-    def in_force(self, now: Instant) -> ExternalLimits:
-        """All sources joined: schedules by minimum, setpoints one after the other."""
-        active = [slot.in_force(now.monotonic_s) for slot in self._slots.values()]
+    @property
+    def is_dimmed(self) -> bool:
+        """Whether any source dims."""
+        return any(slot.is_dimming for slot in self._slots.values())
+
+    def in_force(self, now: Instant, least_W: float = 0.0) -> ExternalLimits:
+        """All sources joined: schedules by minimum, setpoints one after the other.
+
+        Parameters
+        ----------
+        least_W : float
+            Floor of those that dim.
+        """
+        active = [
+            slot.in_force(now.monotonic_s).no_lower_than(least_W if slot.is_dimming else 0.0)
+            for slot in self._slots.values()
+        ]
         return ExternalLimits(
             combine(limits.schedule_import for limits in active),
             combine(limits.schedule_export for limits in active),
@@ -121,6 +151,7 @@ class LimitBook:
         return {
             source: {
                 "limits": slot.limits.to_json(),
+                "dimming": slot.is_dimming,
                 **(
                     {"expires": timestamp(slot.expiry.utc), "fallback": slot.expiry.fallback.to_json()}
                     if slot.expiry
@@ -146,7 +177,8 @@ class LimitBook:
             if "expires" in slot:
                 left_s = (parse_timestamp(slot["expires"]) - now.utc).total_seconds()
                 expiry = Expiry.after(left_s, now, ExternalLimits.from_json(slot["fallback"]))
-            book.set(source, ExternalLimits.from_json(slot["limits"]), expiry)
+            is_dimming = slot.get("dimming") is True
+            book.set(source, ExternalLimits.from_json(slot["limits"]), expiry, is_dimming=is_dimming)
         return book
 
 

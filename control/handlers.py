@@ -19,10 +19,20 @@ class Handlers:
         Where things go.
     node : Node or None
         Passes limits on, in role node.
+    external_limits_dim : bool
+        ``set_external_limits`` comes from a grid operator that dims.
     """
 
     def __init__(
-        self, own: str, inbox: Inbox, orders: Orders, node: Node | None, log: Log, *, notices: Notices
+        self,
+        own: str,
+        inbox: Inbox,
+        orders: Orders,
+        node: Node | None,
+        log: Log,
+        *,
+        notices: Notices,
+        external_limits_dim: bool = False,
     ) -> None:
         self._own = own
         self._inbox = inbox
@@ -30,6 +40,7 @@ class Handlers:
         self._node = node
         self._log = log
         self._notices = notices
+        self._external_limits_dim = external_limits_dim
 
     def request(self, child: str, request: object) -> None:
         """Take a child's ``energy_flow_request``."""
@@ -48,7 +59,12 @@ class Handlers:
     def external_limits(self, limits: object) -> None:
         """Take ``set_external_limits``: replaces what that command set before."""
         try:
-            self._orders.set_limit(self._own, EVEREST_SOURCE, ExternalLimits.from_json(limits))
+            self._orders.set_limit(
+                self._own,
+                EVEREST_SOURCE,
+                ExternalLimits.from_json(limits),
+                is_dimming=self._external_limits_dim,
+            )
         except LimitError as error:
             self._log.error(f"set_external_limits refused, the limits before stay in force: {error}")
 

@@ -155,7 +155,7 @@ class Manager:
         return EnergyManager(self._config, Site(evses, self._site.nodes), state, self._log)
 
     def _request(self, snapshot: Snapshot, branches: Branches, now: Instant) -> JsonObject | None:
-        limits = self._orders.limits(now)
+        limits = self._orders.limits(now, lambda: self._own.evses_below(branches.requests))
         root = self._own.root
         if self._is_above_trunk and root.fuse_limit_A is None and root.uuid not in limits:
             trunk = next(iter(branches.requests.values()), None)

@@ -69,7 +69,7 @@ class Node:
             self._own.request(
                 children,
                 now,
-                external=self._orders.limits(now),
+                external=self._orders.limits(now, lambda: self._own.evses_below(children)),
                 reserves_A=self._orders.reserves_A(now),
                 usage=snapshot.usage,
                 prices=snapshot.prices,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from control.clock import Instant, parse_timestamp, timestamp
+from control.dimming import NO_FLOOR, Floor
 from control.external_limits import Expiry, ExternalLimits, LimitBook
 from control.schedules import JsonObject
 from energy_management import EvseAttributes
@@ -27,6 +28,8 @@ class Orders:
         Reserves from the site file, likewise.
     on_change : callable
         Called after each order, which should count at once.
+    floor : Floor
+        What limits that dim must leave.
     """
 
     def __init__(
@@ -34,7 +37,10 @@ class Orders:
         evses: Mapping[str, EvseAttributes] | None = None,
         reserves_A: Mapping[str, float] | None = None,
         on_change: Callable[[], None] = lambda: None,
+        *,
+        floor: Floor = NO_FLOOR,
     ) -> None:
+        self._floor = floor
         self._on_change = on_change
         self._lock = threading.Lock()
         self._books: dict[str, LimitBook] = {}
@@ -43,10 +49,19 @@ class Orders:
         self._configured_reserves_A = dict(reserves_A or {})
         self._evses: dict[str, EvseAttributes] = {}
 
-    def set_limit(self, node: str, source: str, limits: ExternalLimits, expiry: Expiry | None = None) -> None:
+    def set_limit(
+        self,
+        node: str,
+        source: str,
+        limits: ExternalLimits,
+        expiry: Expiry | None = None,
+        *,
+        is_dimming: bool = False,
+    ) -> None:
         """Replace the limit of one source on a node or an EVSE."""
         with self._lock:
-            self._books.setdefault(node, LimitBook()).set(source, limits, expiry)
+            book = self._books.setdefault(node, LimitBook())
+            book.set(source, limits, expiry, is_dimming=is_dimming)
         self._on_change()
 
     def clear_limit(self, node: str, source: str) -> None:
@@ -68,10 +83,21 @@ class Orders:
             self._evses[uuid] = replace(known, **changes)
         self._on_change()
 
-    def limits(self, now: Instant) -> dict[str, ExternalLimits]:
-        """Limits in force, by uuid of the node or EVSE they are for."""
+    def limits(self, now: Instant, evses_below: Callable[[], Mapping[str, int]]) -> dict[str, ExternalLimits]:
+        """Limits in force, by uuid of the node or EVSE they are for.
+
+        Parameters
+        ----------
+        evses_below : callable
+            Counts the EVSEs of each node, if that matters.
+        """
         with self._lock:
-            in_force = {node: book.in_force(now) for node, book in self._books.items()}
+            is_dimmed = self._floor.evse_W > 0 and any(book.is_dimmed for book in self._books.values())
+            evses = evses_below() if is_dimmed else {}
+            in_force = {
+                node: book.in_force(now, self._floor.of(evses.get(node, 0)))
+                for node, book in self._books.items()
+            }
         return {node: limits for node, limits in in_force.items() if limits != ExternalLimits()}
 
     def reserves_A(self, now: Instant) -> dict[str, float]:

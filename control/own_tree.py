@@ -1,13 +1,14 @@
 """The nodes this instance is itself: its own at the root, and below it those of the site file."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from control.clock import Instant
 from control.external_limits import ExternalLimits
 from control.schedules import JsonObject
-from control.tree import OwnNode, limited
+from control.tree import OwnNode, evse_uuids, limited, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,22 @@ class OwnTree:
         """Fuse of each node that has one."""
         nodes = (self.root, *self.nodes.values())
         return {node.uuid: node.fuse_limit_A for node in nodes if node.fuse_limit_A is not None}
+
+    def evses_below(self, children: Mapping[str, JsonObject]) -> Mapping[str, int]:
+        """Count the EVSEs of every node, and of every EVSE itself, by uuid."""
+        counts: Counter[str] = Counter()
+        for child, request in children.items():
+            for node in walk(request):
+                counts[node["uuid"]] += sum(1 for _ in evse_uuids(node))
+            for uuid in self._above(child):
+                counts[uuid] += sum(1 for _ in evse_uuids(request))
+        return counts
+
+    def _above(self, name: str) -> Iterator[str]:
+        """Own nodes above a child, the nearest first."""
+        while name != self.root.uuid:
+            name = self.parents.get(name, self.root.uuid)
+            yield name
 
     def request(
         self,

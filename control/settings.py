@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from control.dimming import Floor
 from energy_management import ManagerConfig
 
 _ENGINE_KEYS = [setting.name for setting in fields(ManagerConfig)]
@@ -34,6 +35,10 @@ class Settings:
         Fuse per phase; None when the config gives none.
     site_file, state_file : Path or None
         None when the config names none.
+    floor : Floor
+        What limits that dim must leave.
+    external_limits_dim : bool
+        Those of ``set_external_limits`` do.
     engine : ManagerConfig
         Settings of the allocation.
     """
@@ -48,6 +53,8 @@ class Settings:
     mqtt_api: bool = False
     site_file: Path | None = None
     state_file: Path | None = None
+    floor: Floor = field(default_factory=Floor)
+    external_limits_dim: bool = False
     engine: ManagerConfig = field(default_factory=ManagerConfig)
 
     @classmethod
@@ -79,6 +86,8 @@ class Settings:
             mqtt_api=config.get("mqtt_api", False),
             site_file=_path(config.get("site_file", ""), base),
             state_file=_path(config.get("state_file", ""), base),
+            floor=Floor(config.get("dimming_floor_W", 0.0), config.get("dimming_simultaneity") or None),
+            external_limits_dim=config.get("external_limits_dim", False),
             engine=engine,
         )
 

@@ -68,7 +68,7 @@ class EnergySite:
         self._clock = clock
         self._own = place.tree
         self._notices = Notices(outside.log)
-        self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake)
+        self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake, floor=settings.floor)
         self._memory = Memory(StateStore(settings.state_file, outside.log), self._orders, outside.log)
         restored = self._memory.restore(clock())
         self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
@@ -78,7 +78,15 @@ class EnergySite:
         self._bridged = self._bridge(site_file, place, restored, outside) if site_file else None
         self._role = self._play(settings, place, restored, outside)
         node = self._role if isinstance(self._role, Node) else None
-        self.handlers = Handlers(own, self._inbox, self._orders, node, outside.log, notices=self._notices)
+        self.handlers = Handlers(
+            own,
+            self._inbox,
+            self._orders,
+            node,
+            outside.log,
+            notices=self._notices,
+            external_limits_dim=settings.external_limits_dim,
+        )
         self.commands = Commands(
             orders=self._orders,
             clock=clock,

@@ -53,7 +53,7 @@ class Fixture:
         tree = OwnTree(OwnNode("grid", 63.0)).request(
             {"a": evse("a"), "b": evse("b")},
             now,
-            external=self.orders.limits(now),
+            external=self.orders.limits(now, lambda: {"grid": 2, "a": 1, "b": 1}),
             reserves_A=self.orders.reserves_A(now),
         )
         node = next(n for n in [tree, *tree["children"]] if n["uuid"] == uuid)
@@ -175,6 +175,11 @@ def test_an_explanation(site: Fixture) -> None:
             "set_limit",
             {"node": "a", "source": "u", "schedule": [{"timestamp": "noon", "limits": {"current_A": 1}}]},
             "'noon' is no RFC 3339 time",
+        ),
+        (
+            "set_limit",
+            {"node": "a", "source": "u", "limits": {"power_W": 1, "current_A": 1}, "dimming": True},
+            "a limit that dims has power_W, and nothing else",
         ),
         ("set_reserve", {"node": "a", "current_A": 5}, "'a' is no node of this module: grid"),
         ("set_reserve", {"node": "grid", "current_A": 64}, "the fuse of grid has only 63 A"),
