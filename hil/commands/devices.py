@@ -1,4 +1,4 @@
-"""`hil devices`: the meters and chargers that are described."""
+"""`hil devices`: the meters, chargers and relay boards that are described."""
 
 from typing import Annotated
 

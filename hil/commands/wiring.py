@@ -106,7 +106,7 @@ def wiring(
         fail(f"stopped: {error}")
     except KeyboardInterrupt:
         fail("stopped; the charger has its former limit")
-    _show(found, as_json=as_json)
+    _show(found, as_json=as_json, is_passive=job.plan is None)
     raise typer.Exit(int(any(finding.severity is not Severity.FACT for finding in found)))
 
 
@@ -195,7 +195,7 @@ def _with_hint(finding: Finding, meter: Target) -> Finding:
     return Finding(finding.code, finding.severity, finding.text, hint(meter.link, meter.unit), finding.phases)
 
 
-def _show(found: Sequence[Finding], *, as_json: bool) -> None:
+def _show(found: Sequence[Finding], *, as_json: bool, is_passive: bool) -> None:
     if as_json:
         typer.echo(json.dumps([finding.to_json() for finding in found], indent=2))
         return
@@ -210,4 +210,6 @@ def _show(found: Sequence[Finding], *, as_json: bool) -> None:
     if lines:
         typer.echo("\n".join(["in site.yaml:", *(f"  {line}" for line in lines)]))
     if all(finding.severity is Severity.FACT for finding in found):
-        typer.echo("nothing is wrong")
+        typer.echo("nothing wrong is to be seen")
+        if is_passive:
+            typer.echo("which way round and on which phase a transformer is, only --connector NAME can show")

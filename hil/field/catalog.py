@@ -11,6 +11,7 @@ from bsp.profile import (
     meter_profile,
     profile_names,
 )
+from bsp.relay_profile import RelayProfile, relay_profile
 
 _QUANTITIES = {
     "current per phase": "current_A.L1",
@@ -30,7 +31,7 @@ class Row:
     Attributes
     ----------
     kind : str
-        "meter" or "charger".
+        "meter", "charger" or "relays".
     name : str
         Name of its profile.
     device : str
@@ -61,9 +62,11 @@ def rows() -> list[Row]:
     """Give every described device, meters first."""
     meters = {name: meter_profile(name) for name in profile_names("meters")}
     chargers = {name: connector_profile(name) for name in profile_names("connectors")}
+    relays = {name: relay_profile(name) for name in profile_names("relays")}
     return [
         *(_row("meter", name, meter, meter_abilities(meter)) for name, meter in meters.items()),
         *(_row("charger", name, charger, charger_abilities(charger)) for name, charger in chargers.items()),
+        *(_row("relays", name, board, relay_abilities(board)) for name, board in relays.items()),
     ]
 
 
@@ -99,6 +102,12 @@ def charger_abilities(profile: ConnectorProfile) -> Iterator[str]:
         yield "several connectors"
 
 
+def relay_abilities(profile: RelayProfile) -> Iterator[str]:
+    """Yield what a relay board has."""
+    yield f"{len(profile.relays)} relays"
+    yield f"{len(profile.inputs)} inputs for feedback" if profile.inputs else "no inputs: no feedback"
+
+
 def _row(kind: str, name: str, profile: Profile, abilities: Iterable[str]) -> Row:
     serial = profile.serial
     line = f"{serial.baudrate} 8{serial.parity}{serial.stop_bits}" if serial is not None else ""
@@ -124,7 +133,7 @@ def markdown(devices: Sequence[Row]) -> str:
         "Each profile is read against a device simulated from its own map; *verified* says what else stands",
         "behind it. A device that is not here needs a YAML file of its own, no Python: copy the nearest one.",
     ]
-    for kind, title in (("meter", "Meters"), ("charger", "Chargers")):
+    for kind, title in (("meter", "Meters"), ("charger", "Chargers"), ("relays", "Relay boards")):
         lines += [
             "",
             f"## {title}",

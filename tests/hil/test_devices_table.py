@@ -17,7 +17,7 @@ def test_the_page_in_the_documentation_is_current() -> None:
 
 def test_every_profile_has_its_row_with_verification_and_source() -> None:
     page = markdown(rows())
-    for kind in ("meters", "connectors"):
+    for kind in ("meters", "connectors", "relays"):
         for name in profile_names(kind):
             assert f"| `{name}` |" in page
     assert all(row.verified and row.source for row in rows())
