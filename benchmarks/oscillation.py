@@ -49,7 +49,7 @@ def run() -> list[dict[str, Any]]:
 def show(rows: list[dict[str, Any]], console: Console) -> None:
     """Print the figures."""
     table = Table(title=f"{CARS} cars with lags of 0 to 8 s on {FUSE_A:.0f} A, {SECONDS // 60} minutes")
-    for title in ("rule", "|change| of grants", "pauses", "overloaded", "longest overload", "breaker", "charged"):
+    for title in ("rule", "|change|", "pauses", "overloaded", "longest overload", "breaker", "charged"):
         table.add_column(title, justify="left" if title == "rule" else "right")
     for row in rows:
         table.add_row(
