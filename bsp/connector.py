@@ -226,11 +226,13 @@ class Connector:
         await self._device.write(name, value)
 
     async def _write_limit(self, current_A: float) -> None:
+        self._write_again = True  # until all of it is confirmed, the device may hold a part of it
         for write in limit_writes(self._profile, current_A):
             await self._device.write(write.point, write.value)
         self._written_A = current_A
         self._write_again = False
-        self._fed_at = self._clock()
+        if self._profile.watchdog is not None and self._profile.watchdog.feed == "limit":
+            self._fed_at = self._clock()
 
     async def _feed(self) -> None:
         """Feed the watchdog if that is due, and only while the control loop renews its limits."""

@@ -13,9 +13,10 @@ from bsp.overdraw import OverdrawGuard
 from bsp.phase_choice import phase_driver
 from bsp.profile import ConnectorProfile, connector_profile
 from bsp.registers import Value
-from bsp.transport import NoAnswerError, TcpLink
+from bsp.transport import NoAnswerError, RefusedError, TcpLink
 from energy_management.measurement import Reading, Vector3
 from hil.devices import WallboxDevice, serve_tcp
+from hil.devices.registers import DeviceRefusesError
 from tests.bsp.plant import Point, VirtualClock, on_bus
 
 # without the silence that it needs between requests, which a clock that stands still would never see end
@@ -162,6 +163,50 @@ def test_a_watchdog_is_fed_while_limits_are_renewed() -> None:
             assert bench.point.limit_A == 16.0
 
     Bench(ALFEN).run(work)
+
+
+@pytest.mark.parametrize("name", ["webasto_next", "mennekes_amtron_compact_2s", "alfen_eve"])
+def test_a_watchdog_is_fed_however_often_the_limit_changes(name: str) -> None:
+    async def work(bench: Bench) -> None:
+        for second in range(120):
+            wanted_A = 10.0 + second % 2
+            bench.connector.enforce(ConnectorLimit(wanted_A, valid_for_s=10.0))
+            await bench.cycle(after_s=1.0)
+            assert bench.point.limit_A == pytest.approx(wanted_A)
+            bench.clock.advance(0.5)
+            bench.device.tick()
+            assert bench.point.limit_A == pytest.approx(wanted_A), "fell back"
+
+    Bench(connector_profile(name)).run(work)
+
+
+def test_a_limit_of_which_only_a_part_was_taken_is_written_again() -> None:
+    """The limit was taken and the switch refused; the charger must get both, even if the old one is due."""
+
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(10.0))
+        await bench.cycle()
+        refuse.append(True)
+        bench.connector.enforce(ConnectorLimit(6.0))
+        with pytest.raises(RefusedError):
+            await bench.cycle()
+        refuse.clear()
+        bench.connector.enforce(ConnectorLimit(10.0))
+        await bench.cycle()
+        assert bench.point.limit_A == 10.0
+
+    refuse: list[bool] = []
+
+    class Busy(WallboxDevice):
+        def written(self, name: str, value: Value) -> None:
+            if refuse and name == profile.enable.point:
+                raise DeviceRefusesError(6)
+            super().written(name, value)
+
+    profile: Any = connector_profile("phoenix_em_cp_pp_eth")
+    bench = Bench(profile)
+    bench.device = Busy(profile, bench.point, clock=bench.clock)
+    bench.run(work)
 
 
 def test_a_watchdog_is_not_fed_when_the_control_loop_has_stopped() -> None:
