@@ -15,6 +15,8 @@ import yaml
 from tests.brokers import EXECUTABLE
 from tests.system.bench import ROOT, Bench, example, running
 
+pytestmark = pytest.mark.xdist_group("examples")  # one run for all of them
+
 SETTLE_S = 1.0
 """More than the messages of one decision take to reach their EVSEs on a busy machine."""
 

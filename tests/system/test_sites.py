@@ -15,6 +15,8 @@ import pytest
 from tests.system.bench import Bench, running, to
 from tests.system.test_levels import leaf
 
+pytestmark = pytest.mark.xdist_group("sites")  # one run for all of them
+
 Json = dict[str, Any]
 
 FUSE_A = 32.0
