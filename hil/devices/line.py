@@ -51,7 +51,15 @@ class _Writer(Protocol):
 
 
 class _Line:
-    """The devices of a line, served in a thread of its own."""
+    """The devices of a line, served in a thread of its own.
+
+    Attributes
+    ----------
+    devices : mapping of int to RegisterDevice
+        By Modbus address.
+    carried_s : float
+        How long requests and answers were on the line, at its baud rate.
+    """
 
     def __init__(
         self, devices: Mapping[int, RegisterDevice], framer: type[FramerBase], baudrate: int | None
@@ -62,6 +70,7 @@ class _Line:
         self._loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulated line", daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.carried_s = 0.0
 
     def _start(self) -> None:
         self._thread.start()
@@ -125,6 +134,7 @@ class _Line:
         if faults.corrupt:
             frame = frame[:-1] + bytes([frame[-1] ^ 0x01])
         on_the_line_s = (size + len(frame)) * _BITS_PER_CHARACTER / self._baudrate if self._baudrate else 0.0
+        self.carried_s += on_the_line_s
         await asyncio.sleep(faults.delay_s + on_the_line_s)
         writer.write(faults.noise + frame)
 
