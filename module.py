@@ -10,11 +10,11 @@ from typing import Any
 
 from everest.framework import Fulfillment, Module, RuntimeSession, error, log
 
+from control.broker import Broker
 from control.everest import Outside
-from control.mqtt_api import Broker
+from control.installation import read_site
 from control.settings import Settings, SettingsError
 from control.site import EnergySite
-from control.site_file import SiteError, load_site
 
 Args = dict[str, Any]
 
@@ -29,7 +29,7 @@ def main() -> int:
     stop = stop_event(module)
     try:
         site = build(module, setup.configs.module or {}, setup.connections)
-    except (SettingsError, SiteError) as problem:
+    except SettingsError as problem:
         for line in str(problem).splitlines():
             log.critical(line)
         return 1
@@ -47,7 +47,7 @@ def build(module: Module, config: Args, connections: dict[str, list[Fulfillment]
     trunk, consumers = connections["energy_trunk"], connections["energy_consumer"]
     return EnergySite(
         settings,
-        load_site(settings.site_file) if settings.site_file else None,
+        read_site(settings.site_file),
         Outside(
             children={child_id(child): enforce(module, child) for child in [*trunk, *consumers]},
             everest=Speaker(module),
@@ -90,7 +90,7 @@ def subscribe(module: Module, site: EnergySite, connections: dict[str, list[Fulf
     for child in [*connections["energy_trunk"], *connections["energy_consumer"]]:
         module.subscribe_variable(child, "energy_flow_request", on_request_of(child_id(child)))
     for meter in connections["powermeter"]:
-        module.subscribe_variable(meter, "powermeter", site.grid_meter.on_powermeter)
+        module.subscribe_variable(meter, "powermeter", site.meters.on_powermeter)
     for prices in connections["price_information"]:
         module.subscribe_variable(prices, "energy_pricing", site.handlers.prices)
 

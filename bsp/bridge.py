@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from bsp.bus import Bus, Clock
+from bsp.bus import Bus, Clock, DeviceStatistics
 from bsp.connector import Connector, ConnectorLimit
 from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
@@ -184,6 +184,7 @@ class Bridge:
         self._utc = utc
         self._readings: dict[str, Reading] = {}
         self._driven: dict[str, tuple[Connector, asyncio.Event]] = {}
+        self._buses: Mapping[str, Bus] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
@@ -230,6 +231,11 @@ class Bridge:
         """
         self._tell(name, Connector.reset_fault)
 
+    @property
+    def statistics(self) -> dict[str, dict[int, DeviceStatistics]]:
+        """What happened to the requests of each device, by bus and address; thread-safe, the counts go on."""
+        return {name: dict(bus.devices) for name, bus in self._buses.items()}
+
     def _tell(self, name: str, order: Callable[[Connector], None]) -> None:
         """Have a connector do something in the bridge's thread, and its next cycle begin at once."""
         if name not in self._connectors:
@@ -252,7 +258,7 @@ class Bridge:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        buses = {name: self._bus(name, link) for name, link in self._links.items()}
+        self._buses = buses = {name: self._bus(name, link) for name, link in self._links.items()}
         owners = [asyncio.create_task(bus.run(), name=f"bus {name}") for name, bus in buses.items()]
         tasks = [asyncio.create_task(work, name=name) for name, work in self._work(buses)]
         self._ready.set()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from bsp.bridge import Bridge
+from bsp.bus import DeviceStatistics
 from bsp.connector import ConnectorLimit
 from bsp.connector_registers import DRAWING_A, ConnectorStatus, FaultKind
 from bsp.hub import HubCall
@@ -101,6 +102,11 @@ class Bridged:
     def resets(self) -> dict[str, Callable[[], None]]:
         """What clears the latched faults of each connector, by order of a person who has looked at it."""
         return {name: partial(self._bridge.reset_fault, name) for name in self._connectors}
+
+    @property
+    def statistics(self) -> Mapping[str, Mapping[int, DeviceStatistics]]:
+        """What happened to the requests of each device, by bus and address."""
+        return self._bridge.statistics
 
     def start(self) -> None:
         """Open the buses."""

@@ -1,8 +1,14 @@
 """What is wrong with bridged connectors, told in the log, in the status and as errors of EVerest."""
 
-from bsp.connector_registers import FaultKind
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from control.everest import Everest
 from control.notices import Notices
+
+if TYPE_CHECKING:
+    from bsp.connector_registers import FaultKind
 
 ERRORS: dict[FaultKind, str] = {
     "communication": "evse_board_support/CommunicationFault",

@@ -1,13 +1,17 @@
 """What EVerest gives an instance to work with; ``module.py`` fills it with everestpy's functions."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from bsp.hub import HubCall
+from control.broker import Broker
 from control.dispatch import Send
-from control.mqtt_api import Broker
 from control.notices import Log
+
+if TYPE_CHECKING:
+    from bsp.hub import HubCall
 
 
 class Everest(Protocol):

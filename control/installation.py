@@ -1,13 +1,20 @@
 """What settings and site file together say of the site, in the words of those who need it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control.meters import CONNECTED
 from control.own_tree import OwnTree
 from control.settings import Settings, SettingsError
-from control.site_file import GRID, EvseSection, GridSection, NodeSection, SiteFile
 from control.tree import OwnNode
 from energy_management import EvseAttributes, NodeAttributes, Site
+
+if TYPE_CHECKING:
+    from control.site_file import EvseSection, GridSection, NodeSection, SiteFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +31,33 @@ class Installation:
         Part of each node's fuse that is not for EVSEs, per phase.
     measures : mapping of meter to uuids
         Which nodes and EVSEs each bridged meter measures.
+    stale_after_s : mapping of meter to seconds
+        All meters, with the age beyond which their readings do not count.
     """
 
     tree: OwnTree
     site: Site = field(default_factory=Site)
     reserves_A: Mapping[str, float] = field(default_factory=dict)
     measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stale_after_s: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_site(path: Path | None) -> SiteFile | None:
+    """Read the site file, if one is named.
+
+    Raises
+    ------
+    SettingsError
+        It is not what it must be; one line for each problem.
+    """
+    if path is None:
+        return None
+    from control.site_file import SiteError, load_site  # noqa: PLC0415 - 14 MB that a site without does without
+
+    try:
+        return load_site(path)
+    except SiteError as error:
+        raise SettingsError(str(error)) from error
 
 
 def installation(
@@ -59,7 +87,10 @@ def installation(
     )
     if site_file is None:
         meter_only = {own: NodeAttributes(fallback_A=0.0)} if has_powermeter else {}
-        return Installation(OwnTree(root), Site(nodes=meter_only))
+        connected = {CONNECTED: NodeAttributes().stale_after_s} if has_powermeter else {}
+        return Installation(OwnTree(root), Site(nodes=meter_only), stale_after_s=connected)
+
+    from control.site_sections import GRID  # noqa: PLC0415 - as in `read_site`
 
     def uuid(node: str) -> str:
         return own if node == GRID else node
@@ -87,6 +118,7 @@ def installation(
         ),
         {name: node.reserve for name, node in nodes.items()},
         _measures({**nodes, **evses}),
+        _stale_after_s(site_file, [*nodes.values()], has_powermeter=has_powermeter),
     )
 
 
@@ -116,3 +148,14 @@ def _node_attributes(node: NodeSection | GridSection, *, is_metered: bool) -> No
 def _measures(parts: Mapping[str, NodeSection | GridSection | EvseSection]) -> dict[str, tuple[str, ...]]:
     meters = {part.meter for part in parts.values() if part.meter is not None}
     return {meter: tuple(uuid for uuid, part in parts.items() if part.meter == meter) for meter in meters}
+
+
+def _stale_after_s(
+    site_file: SiteFile, nodes: Sequence[NodeSection | GridSection], *, has_powermeter: bool
+) -> dict[str, float]:
+    usual_s = NodeAttributes().stale_after_s
+    stale_after_s = dict.fromkeys(site_file.bridged_meters, usual_s)
+    stale_after_s |= {node.meter: node.stale_after for node in nodes if node.meter is not None}
+    if has_powermeter:
+        stale_after_s[CONNECTED] = site_file.grid.stale_after if site_file.grid else usual_s
+    return stale_after_s

@@ -27,10 +27,17 @@ class ControlLoop:
         Tells the time that a step gets.
     on_failure : callable
         Told of every exception that a step let through.
+    name : str
+        Of the thread.
     """
 
     def __init__(
-        self, step: Step, interval_s: float, clock: Clock, on_failure: Callable[[Exception], None]
+        self,
+        step: Step,
+        interval_s: float,
+        clock: Clock,
+        on_failure: Callable[[Exception], None],
+        name: str = "control-loop",
     ) -> None:
         self._step = step
         self._interval_s = interval_s
@@ -38,7 +45,7 @@ class ControlLoop:
         self._on_failure = on_failure
         self._urgent = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="control-loop", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; the first step runs at once."""

@@ -32,7 +32,11 @@ class Decision:
     at : Instant
         When.
     limits : list of EnforcedLimits
-        One for each EVSE.
+        One for each EVSE, as sent.
+    held_back : mapping of uuid to str
+        Why an EVSE does not have yet what it should have.
+    request : EnergyFlowRequest
+        The whole tree.
     readings : mapping of uuid to Reading
         What was measured.
     report : Report
@@ -43,6 +47,8 @@ class Decision:
 
     at: Instant
     limits: list[JsonObject]
+    held_back: Mapping[str, str]
+    request: JsonObject
     readings: Mapping[str, Reading]
     report: Report
     seconds: float
@@ -114,27 +120,31 @@ class Manager:
         began = time.perf_counter()
         limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
         seconds = time.perf_counter() - began
-        self._dispatcher.offer(self._cautious(limits, request, readings, now), branches.routes)
+        limits, held_back = self._cautious(limits, request, readings, now)
+        self._dispatcher.offer(limits, branches.routes)
         report = self._engine.report
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         doubted = {uuid: f"{uuid}: {why}, on its fallback budget" for uuid, why in report.complaints}
         self._notices.keep_only("doubted/", doubted, "meter is believed again")
-        self.decision = Decision(now, limits, readings, report, seconds)
+        self.decision = Decision(now, limits, held_back, request, readings, report, seconds)
 
     def _cautious(
         self, limits: list[JsonObject], request: JsonObject, readings: Mapping[str, Reading], now: Instant
-    ) -> list[JsonObject]:
-        """Let no share rise on account of a limit that has not arrived."""
+    ) -> tuple[list[JsonObject], Mapping[str, str]]:
+        """Let no share rise on account of a limit that has not arrived; tell whose is held back, and why."""
         in_force = self._dispatcher.in_force
         are_late = late(limits, in_force)
         self.is_holding_back = bool(are_late) and any_rises(limits, in_force)
         if not self.is_holding_back:
-            return limits
+            return limits, {}
         if_nothing_arrives = holding(request, are_late)
         engine = self._engine_for(if_nothing_arrives, deepcopy(self._engine.state))
         careful = engine.optimize(if_nothing_arrives, now.utc, readings, monotonic_s=now.monotonic_s)
-        return lower_of(limits, careful, are_late)
+        cautious = lower_of(limits, careful, are_late)
+        why = f"waits until {' and '.join(are_late)} answered"
+        pairs = zip(limits, cautious, strict=True)
+        return cautious, {decided["uuid"]: why for decided, sent in pairs if sent is not decided}
 
     @property
     def state(self) -> ManagerState:
@@ -142,8 +152,9 @@ class Manager:
         return self._engine.state
 
     def explain(self, uuid: str) -> str:
-        """Tell why an EVSE has what it has."""
-        return self._engine.explain(uuid)
+        """Tell why an EVSE has what it has; KeyError if nothing was decided for it."""
+        held_back = self.decision.held_back.get(uuid) if self.decision else None
+        return f"{held_back}; then {self._engine.explain(uuid)}" if held_back else self._engine.explain(uuid)
 
     def _engine_for(self, request: JsonObject, state: ManagerState) -> EnergyManager:
         """Return an engine with the attributes in force; what an EVSE cannot be denied comes first."""

@@ -1,55 +1,21 @@
-"""State and commands over plain MQTT, for people without EVerest code.
-
-Topics, below ``everest_api/energy_manager/<module id>/``:
-
-``online``
-    ``true`` or ``false``, retained.
-``status``, ``allocation``, ``node_state``
-    JSON as the types of these variables of the interface ``energy_manager_control``; retained, published on
-    change and at most once a second.
-``command/<name>``
-    Takes ``{"id": …, "args": {…}}`` with the arguments of that interface; the id is optional.
-``reply/<name>``
-    The ``Answer``, with the id of the command.
-"""
+"""State and commands over plain MQTT, for people without EVerest code. ``docs/mqtt.md`` has all topics."""
 
 import json
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
+from control.broker import Broker
 from control.notices import Log
 from control.schedules import JsonObject
 
 ROOT = "everest_api/energy_manager"
 MAX_PAYLOAD_BYTES = 64 * 1024
 QOS = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker listens; a path of a unix socket wins."""
-
-    host: str = "localhost"
-    port: int = 1883
-    socket_path: str = ""
-
-    @classmethod
-    def of_everest(cls, environment: Mapping[str, str]) -> "Broker":
-        """Return the broker that EVerest gave this module."""
-        return cls(
-            environment.get("EV_MQTT_BROKER_HOST", "localhost"),
-            int(environment.get("EV_MQTT_BROKER_PORT", "1883")),
-            environment.get("EV_MQTT_BROKER_SOCKET_PATH", ""),
-        )
-
-    def __str__(self) -> str:
-        """Write it for a log line."""
-        return self.socket_path or f"{self.host}:{self.port}"
 
 
 class MqttApi:
@@ -65,21 +31,30 @@ class MqttApi:
         Carries out a command by name and arguments, and returns its ``Answer``.
     log : Log
         Told when the broker comes and goes.
+
+    Attributes
+    ----------
+    root : str
+        What all topics of this instance begin with.
     """
 
     def __init__(
         self, broker: Broker, module_id: str, command: Callable[[str, object], JsonObject], log: Log
     ) -> None:
+        self.root = f"{ROOT}/{module_id}"
         self._broker = broker
-        self._root = f"{ROOT}/{module_id}"
         self._command = command
         self._log = log
         self._lock = threading.Lock()
-        self._shown: dict[str, bytes] = {}
+        self._retained: dict[str, bytes] = {}
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, transport="unix" if broker.socket_path else "tcp"
         )
-        self._client.will_set(f"{self._root}/online", "false", QOS, retain=True)
+        if broker.username:
+            self._client.username_pw_set(broker.username, broker.password or None)
+        if broker.is_encrypted:
+            self._client.tls_set(ca_certs=str(broker.ca_file) if broker.ca_file else None)
+        self._client.will_set(f"{self.root}/online", "false", QOS, retain=True)
         self._client.on_socket_open = _send_at_once
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -94,28 +69,34 @@ class MqttApi:
     def stop(self) -> None:
         """Say goodbye and disconnect."""
         if self._client.is_connected():
-            self._client.publish(f"{self._root}/online", "false", QOS, retain=True).wait_for_publish(1.0)
+            self._client.publish(f"{self.root}/online", "false", QOS, retain=True).wait_for_publish(1.0)
         self._client.disconnect()
         self._client.loop_stop()
 
-    def show(self, name: str, state: JsonObject) -> None:
-        """Publish a state, now or as soon as the broker is there."""
-        payload = json.dumps(state, separators=(",", ":")).encode()
+    def show(self, name: str, state: JsonObject | None) -> None:
+        """Publish a state below the own root, now or as soon as the broker is there; None takes it away."""
+        self.retain(f"{self.root}/{name}", state)
+
+    def retain(self, topic: str, state: JsonObject | None) -> None:
+        """Publish something that stays, anywhere."""
+        payload = b"" if state is None else json.dumps(state, separators=(",", ":")).encode()
         with self._lock:
-            self._shown[name] = payload
+            self._retained[topic] = payload
         if self._client.is_connected():
-            self._publish(name, payload)
+            self._client.publish(topic, payload, QOS, retain=True)
 
-    def _publish(self, name: str, payload: bytes) -> None:
-        self._client.publish(f"{self._root}/{name}", payload, QOS, retain=True)
-
-    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
-        self._log.info(f"MQTT API: connected to {self._broker}, topics {self._root}/…")
-        client.subscribe(f"{self._root}/command/+", QOS)
+    def _on_connect(
+        self, client: mqtt.Client, _userdata: object, _flags: object, reason: ReasonCode, _: object
+    ) -> None:
+        if reason.is_failure:
+            self._log.error(f"MQTT API: {self._broker} refuses the connection: {reason}")
+            return
+        self._log.info(f"MQTT API: connected to {self._broker}, topics {self.root}/…")
+        client.subscribe(f"{self.root}/command/+", QOS)
         with self._lock:
-            shown = dict(self._shown)
-        for name, payload in {"online": b"true", **shown}.items():
-            self._publish(name, payload)
+            retained = dict(self._retained)
+        for topic, payload in {f"{self.root}/online": b"true", **retained}.items():
+            client.publish(topic, payload, QOS, retain=True)
 
     def _on_disconnect(self, *_: object) -> None:
         self._log.warning(f"MQTT API: not connected to {self._broker}")
@@ -123,7 +104,7 @@ class MqttApi:
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         name = message.topic.rpartition("/")[2]
         answer = self._answer(name, bytes(message.payload))
-        self._client.publish(f"{self._root}/reply/{name}", json.dumps(answer), QOS)
+        self._client.publish(f"{self.root}/reply/{name}", json.dumps(answer), QOS)
 
     def _answer(self, name: str, payload: bytes) -> JsonObject:
         if len(payload) > MAX_PAYLOAD_BYTES:

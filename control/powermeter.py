@@ -63,6 +63,12 @@ def powermeter_of(reading: Reading, meter_id: str, now: Instant) -> JsonObject |
     return powermeter
 
 
+def phases_of(vector: Vector3, digits: int) -> JsonObject:
+    """Write a vector by phase, rounded; unknown phases are left out."""
+    known = zip(_PHASES, vector, strict=True)
+    return {phase: round(value, digits) for phase, value in known if math.isfinite(value)}
+
+
 def _part(powermeter: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = powermeter.get(name, {})
     if not isinstance(part, Mapping):

@@ -73,6 +73,12 @@ def from_now(schedule: Sequence[JsonObject], now: datetime) -> Schedule:
     return track.entries[max(0, bisect_right(track.starts, now) - 1) :]
 
 
+def in_force(schedule: Sequence[JsonObject], now: datetime) -> JsonObject | None:
+    """Return the entry in force: the last one that has begun, or else the first, as in EVerest."""
+    entries = from_now(schedule, now)
+    return entries[0] if entries else None
+
+
 class _Track:
     """A schedule sorted by time, with one entry per time."""
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from control.broker import Broker, BrokerError
 from control.dimming import Floor
 from energy_management import ManagerConfig
 
@@ -35,6 +36,8 @@ class Settings:
         Fuse per phase; None when the config gives none.
     site_file, state_file : Path or None
         None when the config names none.
+    broker : Broker or None
+        Broker of the MQTT API; None is EVerest's own.
     floor : Floor
         What limits that dim must leave.
     external_limits_dim : bool
@@ -51,6 +54,10 @@ class Settings:
     enhance_external_schedule: bool = False
     child_timeout_s: float = 10.0
     mqtt_api: bool = False
+    broker: Broker | None = None
+    home_assistant: bool = False
+    metrics_port: int = 0
+    metrics_address: str = "127.0.0.1"
     site_file: Path | None = None
     state_file: Path | None = None
     floor: Floor = field(default_factory=Floor)
@@ -84,6 +91,10 @@ class Settings:
             enhance_external_schedule=config.get("enhance_external_schedule", False),
             child_timeout_s=config.get("child_timeout_s", 10.0),
             mqtt_api=config.get("mqtt_api", False),
+            broker=_broker(module_id, config, base),
+            home_assistant=config.get("home_assistant", False),
+            metrics_port=config.get("metrics_port", 0),
+            metrics_address=config.get("metrics_address", "127.0.0.1"),
             site_file=_path(config.get("site_file", ""), base),
             state_file=_path(config.get("state_file", ""), base),
             floor=Floor(config.get("dimming_floor_W", 0.0), config.get("dimming_simultaneity") or None),
@@ -128,6 +139,8 @@ def check(settings: Settings, wiring: Wiring, *, has_fuse: bool) -> None:
 
 def _problems(settings: Settings, wiring: Wiring, *, has_fuse: bool) -> list[str]:
     problems = []
+    if settings.home_assistant and not settings.mqtt_api:
+        problems.append("home_assistant needs the MQTT API: set mqtt_api: true")
     if settings.role is Role.NODE and wiring.trunks:
         problems.append("role node has no energy_trunk: connect energy_consumer, or set role: manager")
     elif wiring.trunks and wiring.has_children:
@@ -147,3 +160,19 @@ def _problems(settings: Settings, wiring: Wiring, *, has_fuse: bool) -> list[str
 
 def _path(text: str, base: Path) -> Path | None:
     return base / text if text else None
+
+
+def _broker(module_id: str, config: Mapping[str, Any], base: Path) -> Broker | None:
+    url = config.get("mqtt_broker", "")
+    password_file = _path(config.get("mqtt_password_file", ""), base)
+    ca_file = _path(config.get("mqtt_ca_file", ""), base)
+    if not url:
+        if password_file or ca_file:
+            raise SettingsError(
+                f"{module_id}: mqtt_password_file and mqtt_ca_file are for mqtt_broker: set it, too"
+            )
+        return None
+    try:
+        return Broker.of_url(url, password_file, ca_file)
+    except BrokerError as error:
+        raise SettingsError(f"{module_id}: mqtt_broker: {error}") from error

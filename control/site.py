@@ -1,32 +1,37 @@
 """One module instance put together: what comes in, who decides, what goes out."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from bsp.phase_switch import Memory as PhaseMemory
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from control.branches import BranchKeeper
-from control.bridged import Bridged
 from control.clock import Clock, Instant, system_clock
 from control.commands import Commands
 from control.connector_faults import ConnectorFaults
 from control.dispatch import Dispatcher, Outcome
 from control.everest import Outside
-from control.grid_meter import GridMeter
 from control.handlers import Handlers
 from control.inbox import Inbox
 from control.installation import Installation, installation
 from control.loop import ControlLoop
-from control.manager import Decision, Manager
+from control.manager import Manager
 from control.memory import Memory, Restored
-from control.mqtt_api import MqttApi
+from control.meters import Meters
 from control.node import Node
 from control.notices import Notices
+from control.observers import Observers
 from control.orders import Orders
 from control.schedules import JsonObject
 from control.settings import Role, Settings, Wiring, check
-from control.site_file import SiteFile
 from control.state_store import StateStore
-from control.status import Reporter, Sink, allocation, node_states, status
+from control.states import SiteStates
 from control.tree import hardware_limits_A
+
+if TYPE_CHECKING:
+    from bsp.phase_switch import Memory as PhaseMemory
+    from control.bridged import Bridged
+    from control.site_file import SiteFile
 
 
 class EnergySite:
@@ -47,8 +52,8 @@ class EnergySite:
     ----------
     handlers : Handlers
         Take what EVerest hands over.
-    grid_meter : GridMeter
-        Takes the connected power meter.
+    meters : Meters
+        Take the connected power meter.
     commands : Commands
         Take what is ordered through the control interface.
 
@@ -74,7 +79,15 @@ class EnergySite:
         self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
         self._dispatcher = Dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
         name = site_file.grid.meter if site_file and site_file.grid else None
-        self.grid_meter = GridMeter(own, name, self._inbox, outside.everest, self._notices, clock=clock)
+        self.meters = Meters(
+            own,
+            name,
+            place.stale_after_s,
+            inbox=self._inbox,
+            everest=outside.everest,
+            notices=self._notices,
+            clock=clock,
+        )
         self._bridged = self._bridge(site_file, place, restored, outside) if site_file else None
         self._role = self._play(settings, place, restored, outside)
         node = self._role if isinstance(self._role, Node) else None
@@ -95,23 +108,26 @@ class EnergySite:
             explain=self._role.explain,
             resets=self._bridged.resets if self._bridged else {},
         )
-        self._mqtt = (
-            MqttApi(outside.broker, settings.module_id, self.commands.call, outside.log)
-            if settings.mqtt_api
-            else None
+        self._states = SiteStates(lambda: self._role.decision, self._role.explain, self.meters, self._notices)
+        self._observers = Observers(
+            settings,
+            outside,
+            states=self._states,
+            commands=self.commands,
+            statistics=lambda: self._bridged.statistics if self._bridged else {},
+            notices=self._notices,
+            clock=clock,
         )
-        self._reporter = Reporter(self._sinks(outside))
         self._loop = ControlLoop(self.step, settings.engine.update_interval, clock, self._on_failure)
 
     def start(self) -> None:
         """Begin to work. Only now may anything be published or called."""
         if capabilities := self._own.root.capabilities():
             self._everest.publish("external_limits", "capabilities", capabilities)
-        if self._mqtt:
-            self._mqtt.start()
         if self._bridged:
             self._bridged.start()
         self._loop.start()
+        self._observers.start()
 
     def stop(self) -> None:
         """Stop in bounded time. No limit is sent any more; those in force run out by themselves."""
@@ -119,8 +135,7 @@ class EnergySite:
         self._dispatcher.stop()
         if self._bridged:
             self._bridged.stop()
-        if self._mqtt:
-            self._mqtt.stop()
+        self._observers.stop()
         self._memory.close(self._clock(), self._role.state)
 
     def wake(self) -> None:
@@ -160,35 +175,30 @@ class EnergySite:
     def _bridge(
         self, site_file: SiteFile, place: Installation, restored: Restored, outside: Outside
     ) -> Bridged:
+        from control.bridged import Bridged  # noqa: PLC0415 - 14 MB that a site without buses does without
+
         return Bridged(
             site_file,
             place.measures,
             place.tree.root.nominal_voltage_V,
             self._inbox,
             self._clock,
-            on_reading=self.grid_meter.on_bridge_reading,
-            on_meter_fault=self.grid_meter.on_bridge_fault,
+            on_reading=self.meters.on_bridge_reading,
+            on_meter_fault=self.meters.on_bridge_fault,
             on_fault=ConnectorFaults(self._notices, self._everest if outside.has_control else None).note,
             phases=restored.phases,
             on_phases=self._on_phases,
             hub=outside.serial_hub,
         )
 
-    def _sinks(self, outside: Outside) -> list[Sink]:
-        sinks: list[Sink] = []
-        if outside.has_control:
-            sinks.append(lambda name, state: outside.everest.publish("control", name, state))
-        if self._mqtt:
-            sinks.append(self._mqtt.show)
-        return sinks
-
     def step(self, now: Instant) -> None:
         """Run one control step, as the loop does; for tests, without the loop running."""
+        self.meters.check(now)
         self._role.step(now)
         self._memory.keep(now, self._role.state)
         self._notices.clear("step", "limits are computed again")
-        if decision := self._role.decision:
-            self._reporter.show(now, lambda: self._states(decision))
+        if self._role.decision:
+            self._observers.on_decision(self._role.decision, self._role.state)
 
     def _on_phases(self, connector: str, memory: PhaseMemory) -> None:
         self._memory.note_phases(connector, memory)
@@ -201,6 +211,7 @@ class EnergySite:
         )
 
     def _on_outcome(self, outcome: Outcome) -> None:
+        self._observers.on_outcome(outcome)
         if outcome.error:
             self._notices.raise_(f"call/{outcome.uuid}", f"{outcome.uuid}: limit not taken: {outcome.error}")
         else:
@@ -217,14 +228,7 @@ class EnergySite:
 
     def status(self) -> JsonObject:
         """Tell how the last decision went, as a ``Status``."""
-        return status(self._role.decision, self._notices.active, self._clock())
-
-    def _states(self, decision: Decision) -> dict[str, JsonObject]:
-        return {
-            "status": self.status(),
-            "allocation": allocation(decision),
-            "node_state": node_states(decision),
-        }
+        return self._states.status(self._clock())
 
     def _publish_request(self, request: JsonObject) -> None:
         self._everest.publish("energy_grid", "energy_flow_request", request)

@@ -1,66 +1,56 @@
 """What the last decision came to, in the words of the interface ``energy_manager_control``."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from control.clock import Instant, timestamp
 from control.manager import Decision
+from control.powermeter import phases_of
 from control.schedules import JsonObject
+from control.tree import limits_now, walk
 from energy_management.measurement import Reading, Vector3
 from energy_management.report import NodeLoad
 
-Sink = Callable[[str, JsonObject], None]
-"""Takes a state by its name."""
-
-SHORTEST_S = 1.0
-_VOLATILE = ("timestamp", "last_run", "duration_s")
+_GRANTED = {"current_A": "ac_max_current_A", "power_W": "total_power_W", "phase_count": "ac_max_phase_count"}
+_ASKED = {"requested_A": "ac_max_current_A", "requested_W": "total_power_W", "minimum_A": "ac_min_current_A"}
+_LIMITED = {"limit_A": "ac_max_current_A", "limit_W": "total_power_W"}
 
 
-class Reporter:
-    """Hands states on when they have changed, at most once a second.
+def allocation(decision: Decision, explain: Callable[[str], str]) -> JsonObject:
+    """Write an ``Allocation``: what every EVSE has now.
 
     Parameters
     ----------
-    sinks : sequence of Sink
-        EVerest, MQTT.
+    explain : callable
+        Tells why an EVSE has what it has.
     """
-
-    def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = sinks
-        self._shown: dict[str, JsonObject] = {}
-        self._shown_at = -math.inf
-
-    def show(self, now: Instant, states: Callable[[], Mapping[str, JsonObject]]) -> None:
-        """Show the states, which are only computed when somebody is to see them."""
-        if not self._sinks or now.monotonic_s - self._shown_at < SHORTEST_S:
-            return
-        self._shown_at = now.monotonic_s
-        for name, state in states().items():
-            lasting = {key: value for key, value in state.items() if key not in _VOLATILE}
-            if self._shown.get(name) == lasting:
-                continue
-            self._shown[name] = lasting
-            for sink in self._sinks:
-                sink(name, state)
-
-
-def allocation(decision: Decision) -> JsonObject:
-    """Write an ``Allocation``: what every EVSE has now."""
+    nodes = {node["uuid"]: node for node in walk(decision.request)}
     return {
         "timestamp": timestamp(decision.at.utc),
-        "evses": [_of_evse(limits, decision.readings.get(limits["uuid"])) for limits in decision.limits],
+        "evses": [
+            {
+                **_of_evse(limits, nodes.get(limits["uuid"], {}), decision.at),
+                **_measured(decision.readings.get(limits["uuid"])),
+                "reason": explain(limits["uuid"]),
+            }
+            for limits in decision.limits
+        ],
     }
 
 
 def node_states(decision: Decision) -> JsonObject:
-    """Write ``NodeStates``: limit, planned and measured load of every node."""
+    """Write ``NodeStates``: limit, budget, planned and measured load of every node."""
     report = decision.report
+    loads = {uuid: load for uuid, load in report.nodes.items() if uuid not in report.grants}
     return {
         "timestamp": timestamp(decision.at.utc),
         "nodes": [
-            _of_node(uuid, load, decision.readings.get(uuid))
-            for uuid, load in report.nodes.items()
-            if uuid not in report.grants
+            {
+                **_of_node(node, loads[node["uuid"]], decision.at),
+                **_measured(decision.readings.get(node["uuid"])),
+            }
+            for node in walk(decision.request)
+            if node["uuid"] in loads
         ],
     }
 
@@ -87,37 +77,55 @@ def status(decision: Decision | None, degraded: Iterable[str], now: Instant) -> 
     }
 
 
-def _of_evse(limits: JsonObject, reading: Reading | None) -> JsonObject:
+def _of_evse(limits: JsonObject, request: JsonObject, now: Instant) -> JsonObject:
     root = limits["limits_root_side"]
     binding = root.get("ac_max_current_A") or root.get("total_power_W") or {"source": ""}
+    state = request.get("evse_state")
     return {
         "uuid": limits["uuid"],
-        **{name: root[key]["value"] for name, key in _LIMITS.items() if key in root},
-        **_measured(reading),
+        **({"state": state} if isinstance(state, str) else {}),
+        **_values(_ASKED, limits_now(request, now)),
+        **_values(_GRANTED, root),
         "source": binding["source"],
     }
 
 
-_LIMITS = {"current_A": "ac_max_current_A", "power_W": "total_power_W", "phase_count": "ac_max_phase_count"}
-
-
-def _of_node(uuid: str, load: NodeLoad, reading: Reading | None) -> JsonObject:
-    limits = {"limit_A": load.limit_A and _phases(load.limit_A), "limit_W": load.limit_W}
-    return {
-        "uuid": uuid,
-        **{name: limit for name, limit in limits.items() if limit is not None},
-        "granted_A": _phases(load.import_A),
+def _of_node(node: JsonObject, load: NodeLoad, now: Instant) -> JsonObject:
+    limits = limits_now(node, now)
+    written: JsonObject = {
+        "uuid": node["uuid"],
+        **_values(_LIMITED, limits),
+        "limit_sources": list(
+            dict.fromkeys(limits[key]["source"] for key in _LIMITED.values() if key in limits)
+        ),
+        "granted_A": phases_of(load.import_A, 1),
         "granted_W": round(load.import_W),
-        **_measured(reading),
         "sources": list(load.sources),
     }
+    if load.limit_A is not None:
+        written["budget_A"] = phases_of(load.limit_A, 1)
+        written["headroom_A"] = phases_of(_less(load.limit_A, load.import_A), 1)
+    if load.limit_W is not None:
+        written["budget_W"] = round(load.limit_W)
+    return written
+
+
+def _values(names: Mapping[str, str], limits: JsonObject) -> JsonObject:
+    values = {name: limits[key]["value"] for name, key in names.items() if key in limits}
+    return {name: value for name, value in values.items() if _is_number(value)}
 
 
 def _measured(reading: Reading | None) -> JsonObject:
-    current = reading.current_A if reading else None
-    return {} if current is None else {"measured_A": _phases(current)}
+    if reading is None:
+        return {}
+    current = {} if reading.current_A is None else {"measured_A": phases_of(reading.current_A, 1)}
+    power = {} if reading.total_power_W is None else {"measured_W": round(reading.total_power_W)}
+    return {**current, **power}
 
 
-def _phases(vector: Vector3) -> JsonObject:
-    known = zip(("L1", "L2", "L3"), vector, strict=True)
-    return {phase: round(value, 1) for phase, value in known if math.isfinite(value)}
+def _less(one: Vector3, other: Vector3) -> Vector3:
+    return one[0] - other[0], one[1] - other[1], one[2] - other[2]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

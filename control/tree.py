@@ -10,7 +10,7 @@ from typing import Any
 
 from control.clock import Instant, timestamp
 from control.external_limits import ExternalLimits
-from control.schedules import JsonObject, Schedule, combine, from_now, with_prices
+from control.schedules import JsonObject, Schedule, combine, from_now, in_force, tighter, with_prices
 
 Grants = Mapping[str, JsonObject]
 """``LimitsRes`` that may still be in force, by uuid of the EVSE."""
@@ -171,6 +171,15 @@ def hardware_limits_A(request: JsonObject) -> dict[str, float]:
         else math.inf
         for node in walk(request)
     }
+
+
+def limits_now(node: JsonObject, now: Instant) -> JsonObject:
+    """Return the ``LimitsReq`` of the import in force at a node, both sides joined; empty if malformed."""
+    try:
+        entry = in_force(node["schedule_import"], now.utc)
+        return tighter(entry["limits_to_root"], entry["limits_to_leaves"]) if entry else {}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def held(request: JsonObject, grants: Grants) -> JsonObject | None:

@@ -222,7 +222,7 @@ def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
             nodes = run.control.get("node_state", {}).get("nodes") or [{}]
             return nodes[0].get("limit_A")
 
-        run.wait_for(lambda: root_limit() == {"L1": 24, "L2": 24, "L3": 24}, "the limit of the node")
+        run.wait_for(lambda: root_limit() == 24, "the limit of the node")
         assert run.control["status"]["evses"] == 2
         run.call("grid", "control", "get_status")
         run.call("grid", "control", "explain", uuid="left")

@@ -60,7 +60,7 @@ class Instance:
             "energy_Wh_import": {"total": 1.0},
             "current_A": dict(zip(("L1", "L2", "L3"), amperes, strict=True)),
         }
-        self.site.grid_meter.on_powermeter(powermeter)
+        self.site.meters.on_powermeter(powermeter)
 
     def settle(self) -> None:
         """Wait until all limits that were sent have arrived."""
@@ -154,7 +154,7 @@ def test_what_cannot_be_understood_is_told_and_changes_nothing(instances: list[I
     grid = start(instances, fuse_limit_A=32)
     grid.site.handlers.request("a", "nonsense")
     grid.site.handlers.prices(None)
-    grid.site.grid_meter.on_powermeter([])
+    grid.site.meters.on_powermeter([])
     grid.site.handlers.external_limits({"schedule_import": 5})
     grid.site.handlers.enforce_limits({})
     grid.step()

@@ -1,0 +1,137 @@
+"""Lets Home Assistant find EVSEs, nodes and meters by itself: MQTT discovery, one device for each of them.
+
+Needs Home Assistant 2024.11 or newer, https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from control.schedules import JsonObject
+
+PREFIX = "homeassistant/device"
+LONGEST_STATE = 255
+"""Home Assistant takes no longer ones."""
+
+_PHASES = ("L1", "L2", "L3")
+_CURRENT = {"device_class": "current", "unit_of_measurement": "A", "state_class": "measurement"}
+_POWER = {"device_class": "power", "unit_of_measurement": "W", "state_class": "measurement"}
+_ENERGY = {"device_class": "energy", "unit_of_measurement": "Wh", "state_class": "total_increasing"}
+
+
+def _text(key: str) -> JsonObject:
+    return {"value_template": f"{{{{ (value_json.{key} | default('', true))[:{LONGEST_STATE}] }}}}"}
+
+
+def _value(key: str, **more: str) -> JsonObject:
+    return {"value_template": f"{{{{ value_json.{key} | default(none) }}}}", **more}
+
+
+def _of_phases(what: str, key: str) -> dict[str, JsonObject]:
+    return {
+        f"{what} {phase}": {
+            "value_template": f"{{{{ (value_json.{key} | default({{}})).{phase} }}}}",
+            **_CURRENT,
+        }
+        for phase in _PHASES
+    }
+
+
+_SENSORS: dict[str, dict[str, JsonObject]] = {
+    "evse": {
+        "Limit": _value("current_A", **_CURRENT),
+        "Limit of power": _value("power_W", **_POWER),
+        "Phases": _value("phase_count"),
+        "Power": _value("measured_W", **_POWER),
+        **_of_phases("Current", "measured_A"),
+        "State": _text("state"),
+        "Reason": _text("reason"),
+    },
+    "node": {
+        "Limit": _value("limit_A", **_CURRENT),
+        "Granted power": _value("granted_W", **_POWER),
+        **_of_phases("Headroom", "headroom_A"),
+    },
+    "meter": {
+        "Power": _value("power_W", **_POWER),
+        "Imported energy": _value("energy_import_Wh", **_ENERGY),
+        "Exported energy": _value("energy_export_Wh", **_ENERGY),
+        **_of_phases("Current", "current_A"),
+    },
+}
+
+
+class HomeAssistant:
+    """Announces each part of the site when it is first seen, and takes it away when it is gone.
+
+    Parameters
+    ----------
+    module_id : str
+        Part of the devices' ids.
+    root : str
+        Root of the topics of the MQTT API.
+    retain : callable
+        Publishes something that stays at a topic; None takes it away.
+    """
+
+    def __init__(self, module_id: str, root: str, retain: Callable[[str, JsonObject | None], None]) -> None:
+        self._module_id = module_id
+        self._root = root
+        self._retain = retain
+        self._announced: set[str] = set()
+
+    def show(self, name: str, state: JsonObject | None) -> None:
+        """Take note of a state, by its name."""
+        kind, _, quoted = name.partition("/")
+        if kind not in _SENSORS or (state is not None and name in self._announced):
+            return
+        device_id = _plain(f"{self._module_id}_{kind}_{unquote(quoted)}")
+        topic = f"{PREFIX}/{device_id}/config"
+        if state is None:
+            self._announced.discard(name)
+            self._retain(topic, None)
+        else:
+            self._announced.add(name)
+            self._retain(topic, self._device(device_id, kind, name, unquote(quoted)))
+
+    def _device(self, device_id: str, kind: str, name: str, title: str) -> JsonObject:
+        components = {
+            _plain(what): {
+                "platform": "sensor",
+                "name": what,
+                "state_topic": f"{self._root}/{name}",
+                **sensor,
+            }
+            for what, sensor in _SENSORS[kind].items()
+        }
+        if kind == "evse":
+            components |= {command: self._button(command, title) for command in ("pause", "resume")}
+        available = {"availability_topic": f"{self._root}/online"}
+        payloads = {"payload_available": "true", "payload_not_available": "false"}
+        return {
+            "device": {
+                "identifiers": [device_id],
+                "name": title,
+                "manufacturer": "PyEnergyManager",
+                "model": kind,
+            },
+            "origin": {"name": "PyEnergyManager"},
+            "components": {
+                key: {**component, "unique_id": f"{device_id}_{key}", **available, **payloads}
+                for key, component in components.items()
+            },
+        }
+
+    def _button(self, command: str, uuid: str) -> JsonObject:
+        return {
+            "platform": "button",
+            "name": command.capitalize(),
+            "command_topic": f"{self._root}/command/{command}",
+            "payload_press": json.dumps({"args": {"uuid": uuid}}),
+        }
+
+
+def _plain(name: str) -> str:
+    """Write a name with the characters that ids of Home Assistant may have, different ones differently."""
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"_{ord(found[0]):x}_", name)
