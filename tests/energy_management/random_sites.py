@@ -28,6 +28,7 @@ FEATURES = (
     "pass_through",  # nodes without any schedule
     "phase_limits",
     "switching",
+    "unbalance",  # limits of the difference between phases
 )
 
 
@@ -58,7 +59,7 @@ def random_case(seed: int, evses: int, depth: int, features: Collection[str]) ->
             "switch_3ph1ph_time_hysteresis_s": rng.choice([0, 600]),
         }
     origin = f"random_case({seed}, {evses}, {depth}, {sorted(features)})"
-    return Case(request, config, {"evses": maker.attributes, "nodes": {}}, origin)
+    return Case(request, config, {"evses": maker.attributes, "nodes": maker.node_attributes}, origin)
 
 
 class _Maker:
@@ -70,6 +71,7 @@ class _Maker:
         self.nodes = 0
         self.evses = 0
         self.attributes: dict[str, Json] = {}
+        self.node_attributes: dict[str, Json] = {}
 
     def happens(self, feature: str, chance: float = 0.4) -> bool:
         return feature in self.features and self.rng.random() < chance
@@ -92,6 +94,8 @@ class _Maker:
         self.rng.shuffle(children)
         self.nodes += 1
         made = node(f"n{self.nodes}", children, **self.node_limits(evses))
+        if self.happens("unbalance"):
+            self.node_attributes[made["uuid"]] = {"max_unbalance_A": self.rng.choice([0.0, 5.0, 20.0])}
         if self.happens("pass_through", 0.15):
             return {**made, "schedule_import": [], "schedule_export": []}
         return self.over_time(made)
