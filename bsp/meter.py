@@ -14,6 +14,8 @@ from energy_management.measurement import Reading, Vector3
 SLOW_EVERY_S = 10.0
 _FAST = ("current_A", "power_W", "voltage_V")
 _SLOW = ("energy_Wh", "frequency_Hz", "reactive_power_VAR")
+_EXTRA = (".N", ".L1_L2", ".L2_L3", ".L3_L1")
+"""Only read with everything: no limit depends on them, and most register maps have them elsewhere."""
 _PHASES = ("L1", "L2", "L3")
 
 
@@ -47,7 +49,7 @@ class Meter:
         self._clock = clock
         self._slow_every_s = slow_every_s
         self._slow_at = -math.inf
-        self._fast = [name for name in profile.points if name.startswith(_FAST)]
+        self._fast = [name for name in profile.points if name.startswith(_FAST) and not name.endswith(_EXTRA)]
         self._slow = [name for name in profile.points if name.startswith(_SLOW)]
 
     async def poll(self) -> Reading:
