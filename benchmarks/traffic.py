@@ -37,6 +37,7 @@ Json = dict[str, Any]
 SIZES = (3, 10, 50, 100)
 PROCESSES = 2
 START_S = 6.0  # until every EVSE has its first limit and nothing moves
+APART_S = 0.7  # cars do not come to both processes at the same moment
 FULL_AFTER_S = 15.0  # until all have a car and their share of the fuse, which rises in steps
 ANSWER_S = 5.0  # no answer to a priority request after that time counts as none
 BETWEEN_ORDERS_S = 1.5
@@ -198,7 +199,7 @@ def configuration(evses: int, story: Story, records: Sequence[Path]) -> Json:
             "module": "Traffic",
             "config_module": {
                 "evses": count,
-                "quiet_s": story.quiet_s,
+                "quiet_s": story.quiet_s + number * APART_S,
                 "coming_and_going_s": story.coming_and_going_s,
                 "record": str(record),
             },
