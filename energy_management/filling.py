@@ -65,9 +65,10 @@ def fill(
         settled = rising & stopped & (settled_at <= next_to_rise)
         share_A = np.minimum(weight * settled_at, ceiling_A)
         current_A = np.where(settled, np.maximum(share_A, current_A), current_A)
-        waiting = waiting > settled
         if events is not None:
             events.append((settled, settled_at))
+        advances = settled.any(axis=0) | (next_to_rise > level)
+        waiting = (waiting > settled) & advances  # without a step forward all keep what they have
         level = np.where(settled.any(axis=0), level, next_to_rise)
     return current_A
 

@@ -141,9 +141,9 @@ class Limiter:
         """Limit the difference between phases; an EVSE of unknown rotation counts as on the higher one."""
         limited = [self.site.nodes.get(uuid) for uuid in self.tree.uuids]
         most = [found.max_unbalance_A if found else None for found in limited]
-        capacity = (
-            np.array([[np.inf if limit is None else limit] for limit in most])
-            + 0 * self.limits.values[CURRENT_A]
+        capacity = np.broadcast_to(
+            np.array([[np.inf if limit is None else limit] for limit in most]),
+            self.limits.values[CURRENT_A].shape,
         )
         uncertain = (loaded.sum(axis=0) > phases) & (phases < 3)
         pairs = list(permutations(range(3), 2))

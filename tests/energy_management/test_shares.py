@@ -126,6 +126,13 @@ def test_phases_may_not_differ_by_more_than_their_unbalance(evses: list[Json], e
         assert found == expected
 
 
+@pytest.mark.parametrize("fuse_A", [None, 40.0])
+def test_a_node_may_limit_its_unbalance_with_a_fuse_of_its_own_or_without(fuse_A: float | None) -> None:
+    site = {**rotations(a="L1 L2 L3", b="L2 L3 L1"), "nodes": {"garage": {"max_unbalance_A": 10.0}}}
+    garage = node("garage", [evse("a", phases=1, min_A=0.0), evse("b", A=16, phases=3)], A=fuse_A)
+    assert amps(optimize(node("grid", [garage], A=40), site=site)) == {"a": 10, "b": 16}
+
+
 def test_the_result_says_who_limits() -> None:
     tree = node("grid", [node("garage", [evse("a"), evse("b", A=7)], A=20)], A=32)
     assert sources(optimize(tree)) == {"a": "garage/ac_max_current_A", "b": "b/ac_max_current_A"}
