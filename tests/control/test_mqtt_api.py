@@ -1,52 +1,16 @@
 """State and commands over plain MQTT, on real brokers."""
 
-import json
-import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
-from control.mqtt_api import MAX_PAYLOAD_BYTES, Broker, MqttApi
+from control.broker import Broker
+from control.mqtt_api import MAX_PAYLOAD_BYTES, MqttApi
 from tests.brokers import Mosquitto
+from tests.control.listener import Listener
 from tests.control.sample import RecordingLog
-
-WITHIN_S = 10.0
-
-
-class Listener:
-    """A client that sees everything below the API's root."""
-
-    def __init__(self, address: str) -> None:
-        self._changed = threading.Condition()
-        self.newest: dict[str, Any] = {}
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_connect = lambda client, *_: client.subscribe("everest_api/#", 1)
-        self._client.on_message = self._on_message
-        host, _, port = address.rpartition(":")
-        self._client.connect(host, int(port))
-        self._client.loop_start()
-
-    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
-        with self._changed:
-            name = message.topic.removeprefix("everest_api/energy_manager/")
-            if "/command/" not in name:
-                self.newest[name] = json.loads(message.payload)
-            self._changed.notify_all()
-
-    def wait_for(self, name: str, value: Any) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.newest.get(name) == value, WITHIN_S), self.newest
-
-    def send(self, name: str, payload: bytes) -> None:
-        self._client.publish(f"everest_api/energy_manager/{name}", payload, 1)
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 def broker_of(address: str) -> Broker:

@@ -1,0 +1,50 @@
+"""A client that sees everything the MQTT API says."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+ROOT = "everest_api/energy_manager/"
+WITHIN_S = 10.0
+
+
+class Listener:
+    """Keeps the newest payload of each topic, named without the API's root; None is one taken away."""
+
+    def __init__(self, address: str) -> None:
+        self._changed = threading.Condition()
+        self.newest: dict[str, Any] = {}
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [("everest_api/#", 1), ("homeassistant/#", 1)]
+        )
+        self._client.on_message = self._on_message
+        host, _, port = address.rpartition(":")
+        self._client.connect(host, int(port))
+        self._client.loop_start()
+
+    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        with self._changed:
+            name = message.topic.removeprefix(ROOT)
+            if "/command/" not in name:
+                self.newest[name] = json.loads(message.payload) if message.payload else None
+            self._changed.notify_all()
+
+    def wait(self, condition: Callable[[Mapping[str, Any]], object]) -> None:
+        """Wait until what was seen is as wanted."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self.newest), WITHIN_S), self.newest
+
+    def wait_for(self, name: str, value: Any) -> None:
+        self.wait(lambda seen: seen.get(name) == value)
+
+    def send(self, name: str, payload: bytes) -> None:
+        self._client.publish(f"{ROOT}{name}", payload, 1)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
