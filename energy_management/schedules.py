@@ -169,11 +169,13 @@ def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
     leaves = [*map(_LEAVES, entries), {}, {}]
     if not {*map(type, leaves)} <= {dict}:
         raise MalformedRequestError
-    values = np.concatenate([_read_limits(root), _read_facts(root, entries)])
+    two_sided = [position for position, limits in enumerate(leaves) if limits]
+    limits = _read_limits([*root, *(leaves[position] for position in two_sided)])
+    values = np.concatenate([limits[:, : len(root)], _read_facts(root, entries)])
     begins = list(accumulate(map(len, schedules), initial=0))
     exports = slice(begins[len(nodes)], len(entries))
     values[EFFICIENCY, exports] = 1 / values[EFFICIENCY, exports]
-    from_leaves = _merge_leaves(values, leaves)
+    from_leaves = _merge_leaves(values, limits[:, len(root) :], np.array(two_sided, dtype=np.int64))
     values[CURRENT_A, -1] = 0.0
     _ask_for_something(values, nodes, begins)
     for number, schedule in enumerate(schedules):
@@ -197,17 +199,15 @@ def _ask_for_something(values: Floats, nodes: Sequence[Node], begins: list[int])
             values[CURRENT_A, position] = 0.0
 
 
-def _merge_leaves(values: Floats, leaves: list[Node]) -> Bools:
-    """Merge the limits of the leaves side into those of the root side; where they are lower is returned."""
+def _merge_leaves(values: Floats, others: Floats, at: Ints) -> Bools:
+    """Merge limits of the leaves side into those of the root side; where they are lower is returned."""
     from_leaves = np.zeros((3, values.shape[1]), dtype=np.bool_)
-    positions = [position for position, limits in enumerate(leaves) if limits]
-    if positions:
-        others = _read_limits([leaves[position] for position in positions])
-        present = np.array(positions)
-        others[POWER_W] /= values[EFFICIENCY, present]
-        from_leaves[:, present] = others[_UPPER] < values[_UPPER, present]
-        values[_UPPER, present] = np.minimum(values[_UPPER, present], others[_UPPER])
-        values[_LOWER, present] = np.maximum(values[_LOWER, present], others[_LOWER])
+    if len(at):
+        others[POWER_W] /= values[EFFICIENCY, at]
+        upper = values[_UPPER, at]
+        from_leaves[:, at] = others[_UPPER] < upper
+        values[_UPPER, at] = np.minimum(upper, others[_UPPER])
+        values[_LOWER, at] = np.maximum(values[_LOWER, at], others[_LOWER])
     return from_leaves
 
 
