@@ -5,7 +5,8 @@ What it cannot know is whether a new limit was answered and so is in force. What
 older one is not given to others until it has answered, or the older one has run out.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Set
 
 from control.schedules import JsonObject
 from control.tree import Grants
@@ -24,15 +25,17 @@ def late(limits: Iterable[JsonObject], in_force: Lookup) -> Grants:
     return {uuid: old for uuid, (old, new) in found.items() if old is not None and _is_above(old, new)}
 
 
-def any_rises(limits: Iterable[JsonObject], in_force: Lookup) -> bool:
-    """Whether any EVSE is about to get more than it has."""
-    return any(_is_above(limit["limits_root_side"], in_force(limit["uuid"]) or {}) for limit in limits)
+def rising(limits: Iterable[JsonObject], in_force: Lookup) -> set[str]:
+    """Return the uuids of those EVSEs that are about to get more than they have."""
+    return {
+        limit["uuid"] for limit in limits if _is_above(limit["limits_root_side"], in_force(limit["uuid"]))
+    }
 
 
-def lower_of(
-    limits: Iterable[JsonObject], careful: Iterable[JsonObject], are_late: Mapping[str, object]
+def held_back(
+    limits: Iterable[JsonObject], careful: Iterable[JsonObject], are_rising: Set[str], in_force: Lookup
 ) -> list[JsonObject]:
-    """Join two decisions: those who are late as decided, everybody else the lower one of both.
+    """Let those who rise have the lower one of two decisions, but never less than they have.
 
     Parameters
     ----------
@@ -40,26 +43,30 @@ def lower_of(
         As decided.
     careful : iterable of EnforcedLimits
         As decided if those who are late went on with what they have.
-    are_late : mapping of uuid
-        Those who are.
+    are_rising : set of uuid
+        Those who rise by the first; the others get what was decided.
     """
     by_uuid = {limit["uuid"]: limit for limit in careful}
 
     def choose(limit: JsonObject) -> JsonObject:
         other = by_uuid.get(limit["uuid"])
-        if limit["uuid"] in are_late or other is None:
+        if limit["uuid"] not in are_rising or other is None:
             return limit
-        return other if _is_above(limit["limits_root_side"], other["limits_root_side"]) else limit
+        if not _is_above(limit["limits_root_side"], other["limits_root_side"]):
+            return limit
+        present = in_force(limit["uuid"])
+        keeps = present is not None and _is_above(present, other["limits_root_side"])
+        return {**limit, "limits_root_side": present} if keeps else other
 
     return [choose(limit) for limit in limits]
 
 
-def _is_above(limits: Mapping[str, JsonObject], other: Mapping[str, JsonObject]) -> bool:
-    """Whether limits allow more than others in any respect; what is not limited there counts as nothing."""
+def _is_above(limits: Mapping[str, JsonObject], other: Mapping[str, JsonObject] | None) -> bool:
+    """Tell whether limits allow more than others in any respect; a bound that is not named is none."""
     if not any(limits[name]["value"] > noise for name, noise in _BOUNDS[:2] if name in limits):
         return False
-    return any(
-        limits[name]["value"] > (other[name]["value"] if name in other else 0.0) + noise
-        for name, noise in _BOUNDS
-        if name in limits
-    )
+    return other is None or any(_bound(limits, name) > _bound(other, name) + noise for name, noise in _BOUNDS)
+
+
+def _bound(limits: Mapping[str, JsonObject], name: str) -> float:
+    return limits[name]["value"] if name in limits else math.inf

@@ -101,7 +101,7 @@ class Dispatcher:
         self._is_stopping = False
 
     def offer(self, limits: Iterable[JsonObject], routes: Mapping[str, Send]) -> int:
-        """Send those limits that changed, or are due for a refresh; falls go before rises.
+        """Send those limits that changed, falls before rises, and then those that are due for a refresh.
 
         Parameters
         ----------
@@ -117,12 +117,11 @@ class Dispatcher:
         """
         now = self._clock()
         with self._changed:
-            due = [
-                limit
-                for limit in limits
-                if limit["uuid"] in routes and self._is_due(self._lane(limit["uuid"]), limit, now)
-            ]
-            for limit in sorted(due, key=self._rank):
+            known = [(limit, self._lane(limit["uuid"])) for limit in limits if limit["uuid"] in routes]
+            news = [limit for limit, lane in known if self._is_due(lane, limit, now)]
+            quiet = [(limit, lane) for limit, lane in known if not self._is_due(lane, limit, now)]
+            due = [*sorted(news, key=self._rank), *self._refreshes(quiet, now)]
+            for limit in due:
                 self._enqueue(limit, routes[limit["uuid"]], now)
             self._staff(now)
         return len(due)
@@ -161,7 +160,20 @@ class Dispatcher:
             # Under way: only news may overtake it. Failed: again.
             is_under_way = lane.call_since is not None and not self._is_given_up(lane, now)
             return not is_under_way or self._is_news(limit, last.limits)
-        return now - last.sent_at >= last.limits["valid_for"] / 3 or self._is_news(limit, last.limits)
+        return self._is_news(limit, last.limits)
+
+    def _refreshes(self, known: Iterable[tuple[JsonObject, _Lane]], now: float) -> list[JsonObject]:
+        """Return what is to be sent again unchanged, the oldest first, few at a time to let news through.
+
+        A limit is due after a third of its time, and overdue, however many there are, after half of it.
+        """
+        ages = [
+            ((now - lane.attempts[-1].sent_at) / lane.attempts[-1].limits["valid_for"], limit)
+            for limit, lane in known
+            if lane.attempts[-1].answered
+        ]
+        due = sorted((pair for pair in ages if pair[0] >= 1 / 3), key=lambda pair: -pair[0])
+        return [limit for at, (age, limit) in enumerate(due) if at < CONCURRENT_CALLS or age >= 1 / 2]
 
     def _is_news(self, limit: JsonObject, last: JsonObject) -> bool:
         new, old = limit["limits_root_side"], last["limits_root_side"]

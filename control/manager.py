@@ -6,9 +6,9 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from control.branches import Branches, BranchKeeper
-from control.caution import any_rises, late, lower_of
+from control.caution import held_back, late, rising
 from control.clock import Instant
-from control.dispatch import Dispatcher
+from control.dispatch import Dispatcher, Send
 from control.inbox import Inbox, Snapshot
 from control.notices import Notices
 from control.orders import Orders
@@ -120,28 +120,39 @@ class Manager:
         began = time.perf_counter()
         limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
         seconds = time.perf_counter() - began
-        limits, held_back = self._cautious(limits, request, readings, now)
-        self._dispatcher.offer(limits, branches.routes)
+        limits, reasons = self._send(limits, branches.routes, request, readings, now)
         report = self._engine.report
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         doubted = {uuid: f"{uuid}: {why}, on its fallback budget" for uuid, why in report.complaints}
         self._notices.keep_only("doubted/", doubted, "meter is believed again")
-        self.decision = Decision(now, limits, held_back, request, readings, report, seconds)
+        self.decision = Decision(now, limits, reasons, request, readings, report, seconds)
 
-    def _cautious(
-        self, limits: list[JsonObject], request: JsonObject, readings: Mapping[str, Reading], now: Instant
+    def _send(
+        self,
+        limits: list[JsonObject],
+        routes: Mapping[str, Send],
+        request: JsonObject,
+        readings: Mapping[str, Reading],
+        now: Instant,
     ) -> tuple[list[JsonObject], Mapping[str, str]]:
-        """Let no share rise on account of a limit that has not arrived; tell whose is held back, and why."""
+        """Send what was decided, but no rise on account of a limit that has not arrived.
+
+        Returns what is sent in the end, and by uuid why an EVSE is held back.
+        """
         in_force = self._dispatcher.in_force
-        are_late = late(limits, in_force)
-        self.is_holding_back = bool(are_late) and any_rises(limits, in_force)
+        are_late, are_rising = late(limits, in_force), rising(limits, in_force)
+        self.is_holding_back = bool(are_late and are_rising)
         if not self.is_holding_back:
+            self._dispatcher.offer(limits, routes)
             return limits, {}
+        # A fall does not wait for the second thought that rises need.
+        self._dispatcher.offer([limit for limit in limits if limit["uuid"] not in are_rising], routes)
         if_nothing_arrives = holding(request, are_late)
         engine = self._engine_for(if_nothing_arrives, deepcopy(self._engine.state))
         careful = engine.optimize(if_nothing_arrives, now.utc, readings, monotonic_s=now.monotonic_s)
-        cautious = lower_of(limits, careful, are_late)
+        cautious = held_back(limits, careful, are_rising, in_force)
+        self._dispatcher.offer(cautious, routes)
         why = f"waits until {' and '.join(are_late)} answered"
         pairs = zip(limits, cautious, strict=True)
         return cautious, {decided["uuid"]: why for decided, sent in pairs if sent is not decided}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from control.dispatch import Dispatcher, Outcome
+from control.dispatch import CONCURRENT_CALLS, Dispatcher, Outcome
 from tests.control.sample import Child, VirtualClock, limits
 
 
@@ -127,6 +127,60 @@ def test_an_unchanged_limit_is_refreshed_at_a_third_of_its_validity(
             settle(dispatcher)
         clock.advance(1)
     assert sent_at == [0, 3, 6, 9]
+
+
+class Crowd:
+    """Many EVSEs that answer at once, and the dispatcher that serves them."""
+
+    def __init__(self, clock: VirtualClock, count: int) -> None:
+        self.decided = [limits(f"evse_{number}", 16) for number in range(count)]
+        self.received: list[str] = []
+        self._answered = 0
+        self._offered = 0
+        self._changed = threading.Condition()
+        self._dispatcher = Dispatcher(clock.monotonic, on_outcome=self._on_outcome)
+
+    def offer(self) -> int:
+        """Offer what is decided; returns how many limits went out, once all are answered."""
+        way = self.received
+        sent = self._dispatcher.offer(
+            self.decided, {limit["uuid"]: lambda each: way.append(each["uuid"]) for limit in self.decided}
+        )
+        with self._changed:
+            self._offered += sent
+            assert self._changed.wait_for(lambda: self._answered == self._offered, 5)
+        return sent
+
+    def stop(self) -> None:
+        self._dispatcher.stop()
+
+    def _on_outcome(self, _: Outcome) -> None:
+        with self._changed:
+            self._answered += 1
+            self._changed.notify_all()
+
+
+def test_refreshes_of_many_are_spread_and_news_go_first(clock: VirtualClock) -> None:
+    crowd = Crowd(clock, 100)
+    assert crowd.offer() == 100
+    clock.advance(3)
+    assert crowd.offer() == 0
+    clock.advance(1)
+    assert crowd.offer() == CONCURRENT_CALLS
+    crowd.received.clear()
+    crowd.decided[-1] = limits("evse_99", 8)
+    clock.advance(0.5)
+    assert crowd.offer() == CONCURRENT_CALLS + 1
+    assert "evse_99" in crowd.received[:CONCURRENT_CALLS]
+    crowd.stop()
+
+
+def test_no_refresh_is_put_off_beyond_half_of_its_validity(clock: VirtualClock) -> None:
+    crowd = Crowd(clock, 200)
+    crowd.offer()
+    clock.advance(5)
+    assert crowd.offer() == 200
+    crowd.stop()
 
 
 def test_a_failed_call_is_tried_again_with_the_next_decision(clock: VirtualClock) -> None:
