@@ -10,6 +10,7 @@ from typing import Any
 
 from everest.framework import Fulfillment, Module, RuntimeSession, error, log
 
+from bsp.board import Board
 from control.broker import Broker
 from control.everest import Outside
 from control.installation import read_site
@@ -27,13 +28,18 @@ def main() -> int:
     logging.basicConfig(handlers=[ToEverest()], level=logging.INFO, format="%(message)s")
     setup = module.say_hello()
     stop = stop_event(module)
+    boards = {found.module_id: Board(caller(module, found)) for found in setup.connections["bsp"]}
     try:
-        site = build(module, setup.configs.module or {}, setup.connections)
+        site = build(module, setup.configs.module or {}, setup.connections, boards)
     except SettingsError as problem:
         for line in str(problem).splitlines():
             log.critical(line)
         return 1
     subscribe(module, site, setup.connections)
+    for found in setup.connections["bsp"]:
+        board = boards[found.module_id]
+        module.subscribe_variable(found, "capabilities", board.note_capabilities)
+        module.subscribe_variable(found, "ac_nr_of_phases_available", board.note_phases_available)
     implement(module, site)
     module.init_done(site.start)
     stop.wait()
@@ -41,7 +47,9 @@ def main() -> int:
     return 0
 
 
-def build(module: Module, config: Args, connections: dict[str, list[Fulfillment]]) -> EnergySite:
+def build(
+    module: Module, config: Args, connections: dict[str, list[Fulfillment]], boards: dict[str, Board]
+) -> EnergySite:
     """Put the instance together from what it is configured and connected to."""
     settings = Settings.from_config(module.info.id, config, module.info.paths.etc)
     trunk, consumers = connections["energy_trunk"], connections["energy_consumer"]
@@ -56,7 +64,8 @@ def build(module: Module, config: Args, connections: dict[str, list[Fulfillment]
             broker=Broker.of_everest(os.environ),
             has_powermeter=bool(connections["powermeter"]),
             has_control="control" in module.implementations,
-            serial_hub=next((hub(module, found) for found in connections["serial_hub"]), None),
+            serial_hub=next((caller(module, found) for found in connections["serial_hub"]), None),
+            boards=boards,
         ),
     )
 
@@ -76,8 +85,8 @@ def enforce(module: Module, child: Fulfillment) -> Callable[[Args], None]:
     return send
 
 
-def hub(module: Module, found: Fulfillment) -> Callable[[str, Mapping[str, Any]], Any]:
-    """Way to call EVerest's serial hub."""
+def caller(module: Module, found: Fulfillment) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Way to call the commands of EVerest's serial hub, or of a board."""
     return lambda command, args: module.call_command(found, command, dict(args))
 
 

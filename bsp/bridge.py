@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from bsp.board import Board
 from bsp.bus import Bus, Clock, DeviceStatistics
 from bsp.connector import Connector, ConnectorLimit
 from bsp.connector_registers import ConnectorStatus
@@ -22,6 +23,7 @@ from bsp.hub import HubCall, HubLink, HubTransport
 from bsp.leaf import Capabilities
 from bsp.meter import Meter
 from bsp.phase_choice import phase_driver
+from bsp.phase_driver import PhaseActuator
 from bsp.phase_switch import Memory
 from bsp.profile import ConnectorProfile, MeterProfile
 from bsp.relay_profile import RelayProfile
@@ -85,6 +87,8 @@ class ConnectorConfig:
         How often its status is read.
     contactors : ContactorConfig or None
         Contactors of ours that switch its phases.
+    board : str or None
+        EVerest's board that switches its phases, in place of the charger.
     phases_locked : bool
         Begin no switch of its phases.
     """
@@ -98,13 +102,15 @@ class ConnectorConfig:
     fallback_A: float = 0.0
     every_s: float = 1.0
     contactors: ContactorConfig | None = None
+    board: str | None = None
     phases_locked: bool = False
 
     @property
     def capabilities(self) -> Capabilities:
         """What the connector can do within the limits of the site."""
         limit = self.profile.current_limit
-        has_switch = self.contactors is not None or self.profile.phase_switching is not None
+        switches = (self.contactors, self.board, self.profile.phase_switching)
+        has_switch = any(switch is not None for switch in switches)
         can_switch = has_switch and not self.phases_locked
         return Capabilities(
             max_current_A=min(self.maximum_A, limit.maximum),
@@ -139,13 +145,15 @@ class Bridge:
         Its times are in the wall clock's seconds since 1970, as they must be in `phase_memories`.
     hub : callable, optional
         Calls a command of EVerest's serial hub, for buses that are its.
+    boards : mapping of str to Board
+        EVerest's boards by the name of their module.
     clock, utc : callable
         Monotonic seconds, and the wall clock's since 1970.
 
     Raises
     ------
     ValueError
-        A bus is EVerest's serial hub, and there is none.
+        A bus is EVerest's serial hub, or a connector has one of its boards, and there is none.
     """
 
     def __init__(
@@ -161,6 +169,7 @@ class Bridge:
         phase_memories: Mapping[str, Memory] = MappingProxyType({}),
         on_phase_memory: Callable[[str, Memory], None] = lambda _name, _memory: None,
         hub: HubCall | None = None,
+        boards: Mapping[str, Board] = MappingProxyType({}),
         clock: Clock = time.monotonic,
         utc: Clock = time.time,
     ) -> None:
@@ -169,7 +178,14 @@ class Bridge:
                 raise ValueError(
                     f"bus '{name}' is EVerest's serial hub, but requirement 'serial_hub' is not connected"
                 )
+        for name, connector in connectors.items():
+            if connector.board is not None and connector.board not in boards:
+                raise ValueError(
+                    f"connector '{name}': no module '{connector.board}' is connected as requirement 'bsp', "
+                    f"connected: {', '.join(boards) or 'none'}"
+                )
         self._hub = hub
+        self._boards = boards
         self._kept_memories = dict(phase_memories)
         self._phase_memories: dict[str, Memory] = {}
         self._on_phase_memory = on_phase_memory
@@ -303,7 +319,9 @@ class Bridge:
     ) -> Connector:
         device = Device(bus, config.unit, config.profile, base=config.profile.base(config.number))
         meter, ours = config.meter, config.contactors
-        contactors = PhaseContactors(boards[ours.board], ours.phases, ours.main) if ours is not None else None
+        actuator: PhaseActuator | None = self._boards.get(config.board) if config.board is not None else None
+        if ours is not None:
+            actuator = PhaseContactors(boards[ours.board], ours.phases, ours.main)
         kept = self._kept_memories.get(name)
         memory = kept.later(self._clock() - self._utc()) if kept is not None else None
         return Connector(
@@ -313,7 +331,7 @@ class Bridge:
             maximum_A=config.maximum_A,
             fallback_A=config.fallback_A,
             measure=(lambda: self._readings.get(meter)) if meter is not None else None,
-            phases=phase_driver(device, config.profile, contactors, memory, locked=config.phases_locked),
+            phases=phase_driver(device, config.profile, actuator, memory, locked=config.phases_locked),
         )
 
     async def _poll(self, name: str, meter: Meter, every_s: float) -> None:

@@ -32,8 +32,8 @@ class PhaseActuator(Protocol):
     points: list[str]
     """Points of the charger to read in each cycle."""
 
-    async def are_usable(self) -> bool:
-        """Tell whether it can switch at all, as it is built and set up."""
+    async def are_usable(self) -> bool | None:
+        """Tell whether it can switch at all, as it is built and set up; None is not known yet."""
         ...
 
     async def look(self, values: Mapping[str, Value]) -> Position:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from bsp.board import Board
 from bsp.bridge import Bridge
 from bsp.bus import DeviceStatistics
 from bsp.connector import ConnectorLimit
 from bsp.connector_registers import DRAWING_A, ConnectorStatus, FaultKind
 from bsp.hub import HubCall
-from bsp.leaf import energy_flow_request
+from bsp.leaf import Capabilities, energy_flow_request
 from bsp.phase_switch import Memory
 from control.clock import Clock
 from control.dispatch import Send
@@ -46,6 +47,8 @@ class Bridged:
         Called with what is to be kept of them.
     hub : HubCall or None
         Calls EVerest's serial hub.
+    boards : mapping of module to Board
+        EVerest's boards.
 
     Raises
     ------
@@ -67,8 +70,10 @@ class Bridged:
         phases: Mapping[str, Memory],
         on_phases: Callable[[str, Memory], None],
         hub: HubCall | None,
+        boards: Mapping[str, Board],
     ) -> None:
         self._connectors = site_file.bridged_connectors
+        self._boards = boards
         self._measures = measures
         self._nominal_voltage_V = nominal_voltage_V
         self._inbox = inbox
@@ -88,6 +93,7 @@ class Bridged:
                 phase_memories=phases,
                 on_phase_memory=on_phases,
                 hub=hub,
+                boards=boards,
                 clock=lambda: clock().monotonic_s,
             )
         except ValueError as error:
@@ -134,11 +140,16 @@ class Bridged:
         """Amperes per phase that the limit comes to; export, or none given, is 0 as for EvseManager."""
         amperes = limits["ac_max_current_A"]["value"] if "ac_max_current_A" in limits else 0.0
         if "total_power_W" in limits:
-            phases = limits.get("ac_max_phase_count", {}).get(
-                "value", self._connectors[name].capabilities.max_phase_count
-            )
+            most = self._capabilities(name).max_phase_count
+            phases = limits.get("ac_max_phase_count", {}).get("value", most)
             amperes = min(amperes, limits["total_power_W"]["value"] / (self._nominal_voltage_V * phases))
         return max(0.0, float(amperes))
+
+    def _capabilities(self, name: str) -> Capabilities:
+        """Tell what a connector can do, with its board if EVerest drives that."""
+        config = self._connectors[name]
+        own = config.capabilities
+        return self._boards[config.board].narrow(own) if config.board is not None else own
 
     def _on_reading(self, meter: str, reading: Reading) -> None:
         for uuid in self._measures.get(meter, ()):
@@ -147,7 +158,7 @@ class Bridged:
 
     def _on_status(self, name: str, status: ConnectorStatus) -> None:
         request = energy_flow_request(
-            name, self._connectors[name].capabilities, status, self._clock().utc_of(status.taken_at)
+            name, self._capabilities(name), status, self._clock().utc_of(status.taken_at)
         )
         # EvseManager asks for priority when a car comes or goes; here every change of state does.
         request["priority_request"] = self._states.get(name) != status.state

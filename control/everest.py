@@ -11,7 +11,8 @@ from control.dispatch import Send
 from control.notices import Log
 
 if TYPE_CHECKING:
-    from bsp.hub import HubCall
+    from bsp.board import Board
+from bsp.hub import HubCall
 
 
 class Everest(Protocol):
@@ -49,6 +50,8 @@ class Outside:
         The manifest provides ``control``.
     serial_hub : HubCall or None
         Calls a command of EVerest's serial hub.
+    boards : mapping of module to Board
+        Boards that are connected.
     """
 
     children: Mapping[str, Send]
@@ -59,3 +62,4 @@ class Outside:
     has_powermeter: bool = False
     has_control: bool = False
     serial_hub: HubCall | None = None
+    boards: Mapping[str, Board] = field(default_factory=dict)

@@ -189,6 +189,7 @@ class EnergySite:
             phases=restored.phases,
             on_phases=self._on_phases,
             hub=outside.serial_hub,
+            boards=outside.boards,
         )
 
     def step(self, now: Instant) -> None:

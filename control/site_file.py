@@ -141,6 +141,7 @@ class _Reader:
             fallback_A=section.fallback_current,
             every_s=section.every,
             contactors=_contactors(section.contactors) if section.contactors is not None else None,
+            board=section.bsp,
             phases_locked=section.phase_switching == "locked",
         )
 
@@ -280,6 +281,8 @@ class _Reader:
             contactors, key = connector.contactors, ("connectors", name, "contactors")
             if contactors is None:
                 continue
+            if connector.bsp is not None:
+                yield key, "the board of 'bsp' switches the phases already; leave one of them out"
             yield from _unknown((*key, "board"), "relay board", contactors.board, relays)
             board = self._relays.get(contactors.board)
             if board is None:

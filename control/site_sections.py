@@ -211,6 +211,9 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
         How often its status is read.
     contactors : ContactorSection or None
         Contactors that switch its phases, where the charger itself cannot.
+    bsp : str or None
+        Module connected as ``bsp`` whose board is that of this connector: it switches the phases, and what it
+        says of its limits holds, too.
     phase_switching : str
         "allowed", or "locked": its phases stay as they are.
     """
@@ -224,6 +227,7 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
     fallback_current: Amperes = 0.0
     every: Seconds = 1.0
     contactors: ContactorSection | None = None
+    bsp: str | None = None
     phase_switching: Literal["allowed", "locked"] = "allowed"
 
 

@@ -1,5 +1,6 @@
 """`hil storm`: a site of ten simulated devices through faults of all kinds, in real time."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ def storm(
     Ends with 0 if no limit was ever above a fuse and everything recovered from every storm.
     """
     lines = LogLines()
+    logging.basicConfig(handlers=[lines], level=logging.INFO)
     try:
         verdict = Storm(seed, lines, typer.echo).run(60 * minutes)
     finally:
@@ -39,11 +41,16 @@ def summary(verdict: Verdict) -> list[str]:
     return [*lines, *(verdict.failures or ["no limit above its fuse"])]
 
 
-class LogLines:
-    """Keeps what the energy manager logs."""
+class LogLines(logging.Handler):
+    """Keeps what the energy manager, and the bridge in Python's way, log."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.lines.append(f"{record.levelname.lower()} {self.format(record)}")
 
     def debug(self, message: str, /) -> None:
         """Drop it."""
