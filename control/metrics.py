@@ -102,7 +102,7 @@ class Metrics:
         self._address = address
         self._port = port
         self._server: Callable[[], None] | None = None
-        self._switches_seen: dict[str, int] = {}
+        self._switches_seen: Mapping[str, int] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(_Newest(states, notices, statistics, clock))
         self._optimize = self._histogram("optimize_seconds", "Duration of the computation of all limits")
@@ -151,12 +151,14 @@ class Metrics:
             How often each EVSE has switched in its session.
         """
         self._optimize.observe(decision.seconds)
+        # What is there at first is from before a restart.
+        seen = switches if self._switches_seen is None else self._switches_seen
         for uuid, count in switches.items():
-            before = self._switches_seen.get(uuid, 0)
+            before = seen.get(uuid, 0)
             new = count - before if count >= before else count  # fewer: a new session
             if new:
                 self._switches.labels(uuid).inc(new)
-        self._switches_seen = dict(switches)
+        self._switches_seen = switches
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Count a limit that was answered, or was not."""

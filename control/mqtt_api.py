@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable
 
@@ -47,6 +48,7 @@ class MqttApi:
         self._log = log
         self._lock = threading.Lock()
         self._retained: dict[str, bytes] = {}
+        self._complaint: str | None = None
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, transport="unix" if broker.socket_path else "tcp"
         )
@@ -57,6 +59,7 @@ class MqttApi:
         self._client.will_set(f"{self.root}/online", "false", QOS, retain=True)
         self._client.on_socket_open = _send_at_once
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 10)
@@ -89,8 +92,9 @@ class MqttApi:
         self, client: mqtt.Client, _userdata: object, _flags: object, reason: ReasonCode, _: object
     ) -> None:
         if reason.is_failure:
-            self._log.error(f"MQTT API: {self._broker} refuses the connection: {reason}")
+            self._complain(f"{self._broker} refuses the connection: {reason}")
             return
+        self._complaint = None
         self._log.info(f"MQTT API: connected to {self._broker}, topics {self.root}/…")
         client.subscribe(f"{self.root}/command/+", QOS)
         with self._lock:
@@ -98,8 +102,18 @@ class MqttApi:
         for topic, payload in {f"{self.root}/online": b"true", **retained}.items():
             client.publish(topic, payload, QOS, retain=True)
 
+    def _on_connect_fail(self, *_: object) -> None:
+        self._complain(f"cannot reach {self._broker}: {sys.exception()}")
+
     def _on_disconnect(self, *_: object) -> None:
-        self._log.warning(f"MQTT API: not connected to {self._broker}")
+        if self._complaint is None:
+            self._complain(f"not connected to {self._broker}")
+
+    def _complain(self, complaint: str) -> None:
+        """Say what is wrong, once, though it is tried again and again."""
+        if complaint != self._complaint:
+            self._complaint = complaint
+            self._log.warning(f"MQTT API: {complaint}")
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         name = message.topic.rpartition("/")[2]

@@ -31,21 +31,34 @@ class RecordingLog:
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
+        self._changed = threading.Condition()
 
     def debug(self, message: str, /) -> None:
-        self.lines.append(("debug", message))
+        self._add("debug", message)
 
     def info(self, message: str, /) -> None:
-        self.lines.append(("info", message))
+        self._add("info", message)
 
     def warning(self, message: str, /) -> None:
-        self.lines.append(("warning", message))
+        self._add("warning", message)
 
     def error(self, message: str, /) -> None:
-        self.lines.append(("error", message))
+        self._add("error", message)
 
     def at(self, level: str) -> list[str]:
         return [message for at, message in self.lines if at == level]
+
+    def wait_for(self, part: str, timeout_s: float) -> bool:
+        """Wait for a line that has this in it."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: any(part in message for _, message in self.lines), timeout_s
+            )
+
+    def _add(self, level: str, message: str) -> None:
+        with self._changed:
+            self.lines.append((level, message))
+            self._changed.notify_all()
 
 
 class Child:
