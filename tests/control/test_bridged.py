@@ -139,6 +139,14 @@ def max_A(request: Json) -> float:
     return value
 
 
+def test_what_happens_on_the_bus_is_counted(house: House) -> None:
+    house.everest.wait_for("energy_flow_request", connector)
+    assert house.site._bridged is not None
+    devices = house.site._bridged.statistics["lan"]
+    assert devices.keys() == {1, 2}
+    assert devices[1].requests > 0
+
+
 def test_a_connector_asks_below_its_node_and_obeys(house: House) -> None:
     request = house.everest.wait_for("energy_flow_request", connector)
     asking = connector(request)
