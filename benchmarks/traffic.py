@@ -86,7 +86,8 @@ class Figures:
     messages_per_s : float
         Of all modules, while nothing changes.
     sent_share : float
-        Limits sent while nothing changes, of those that EVerest would send: one per EVSE and second.
+        Messages of `enforce_limits` while nothing changes, of those that EVerest would send, see
+        `everest_per_s`. Ours is a refresh every 4 s, a quarter of one per EVSE and second.
     cpu_percent, memory_MB : float
         Of the module's process while nothing changes; of one core.
     """
@@ -175,7 +176,7 @@ def measure(evses: int, story: Story, broker: str, directory: Path) -> Figures:
         all_median_ms=statistics.median(all_ms),
         all_worst_ms=max(all_ms),
         messages_per_s=quiet["messages_per_s"],
-        sent_share=quiet["limits_per_s"] / evses,
+        sent_share=quiet["limits_per_s"] / everest_per_s(evses),
         cpu_percent=quiet["cpu_percent"],
         memory_MB=quiet["memory_MB"],
     )
@@ -332,6 +333,15 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     console.print(table)
 
 
+def everest_per_s(evses: int) -> int:
+    """Messages of `enforce_limits` per second for the same site on EVerest's modules.
+
+    EnergyManager sends one for each EVSE to the EnergyNode with the fuse, which passes each on to all of its
+    children; all but one ignore it.
+    """
+    return evses + evses * evses
+
+
 def figures_of(found: Json) -> Figures:
     answers = {name: Answers(**found[name]) for name in ("comes", "leaves")}
     return Figures(**{**found, **answers})
@@ -366,9 +376,9 @@ def rows(figures: Sequence[Figures]) -> Iterator[tuple[str, str, list[str]]]:
     yield line("  worst", "", [(f"{f.all_worst_ms:.1f} ms", None) for f in figures])
     yield line("messages per second", "", [(f"{f.messages_per_s:.0f}", None) for f in figures])
     yield line(
-        "limits sent, of EVerest's",
+        "limits sent, of EVerest's n + n²",
         f"<= {GOAL_SENT:.0%}",
-        [(f"{f.sent_share:.0%}", f.sent_share <= GOAL_SENT) for f in figures],
+        [(f"{f.sent_share:.1%}", f.sent_share <= GOAL_SENT) for f in figures],
     )
     yield line(
         "CPU, of one core",
