@@ -1,21 +1,25 @@
 """EVerest glue of PyEnergyManager: session, handlers, ready. What is decided is decided in ``control``."""
 
+from __future__ import annotations
+
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everest.framework import Fulfillment, Module, RuntimeSession, error, log
 
-from bsp.board import Board
 from control.broker import Broker
 from control.everest import Outside
 from control.installation import read_site
 from control.settings import Settings, SettingsError
 from control.site import EnergySite
+
+if TYPE_CHECKING:
+    from bsp.board import Board
 
 Args = dict[str, Any]
 
@@ -28,7 +32,7 @@ def main() -> int:
     logging.basicConfig(handlers=[ToEverest()], level=logging.INFO, format="%(message)s")
     setup = module.say_hello()
     stop = stop_event(module)
-    boards = {found.module_id: Board(caller(module, found)) for found in setup.connections["bsp"]}
+    boards = connected_boards(module, setup.connections["bsp"])
     try:
         site = build(module, setup.configs.module or {}, setup.connections, boards)
     except SettingsError as problem:
@@ -68,6 +72,15 @@ def build(
             boards=boards,
         ),
     )
+
+
+def connected_boards(module: Module, connected: list[Fulfillment]) -> dict[str, Board]:
+    """Boards by their module."""
+    if not connected:
+        return {}
+    from bsp.board import Board  # noqa: PLC0415 - megabytes that a site without does without
+
+    return {found.module_id: Board(caller(module, found)) for found in connected}
 
 
 def child_id(child: Fulfillment) -> str:

@@ -12,7 +12,7 @@ from control.notices import Log
 
 if TYPE_CHECKING:
     from bsp.board import Board
-from bsp.hub import HubCall
+    from bsp.hub import HubCall
 
 
 class Everest(Protocol):
