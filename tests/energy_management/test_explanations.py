@@ -66,9 +66,8 @@ def test_the_state_of_the_car(state: str, words: str) -> None:
 def test_phases_that_were_given_up() -> None:
     config = {"switch_3ph1ph_while_charging_mode": "Both"}
     text = explained(node("grid", [evse("a", can_switch=True)], A=63, W=2_300), "a", config)
-    assert (
-        text
-        == "10.0 A on 1 phase: switched to 1 as power is short for more; grid 2300 W full (grid/total_power_W)"
+    assert text == (
+        "10.0 A on 1 phase: switched to 1 as power is short for more; grid 2300 W full (grid/total_power_W)"
     )
 
 
