@@ -6,30 +6,28 @@ One task owns each bus, one task each device; so a device that is slow or dead h
 import asyncio
 import contextlib
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from bsp.board import Board
+from bsp.bridge_config import ConnectorConfig, ContactorConfig, MeterConfig, RelayConfig
 from bsp.bus import Bus, Clock, DeviceStatistics
 from bsp.connector import Connector, ConnectorLimit
 from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
 from bsp.hub import HubCall, HubLink, HubTransport
-from bsp.leaf import Capabilities
 from bsp.meter import Meter
 from bsp.phase_choice import phase_driver
 from bsp.phase_driver import PhaseActuator
 from bsp.phase_switch import Memory
-from bsp.profile import ConnectorProfile, MeterProfile
-from bsp.relay_profile import RelayProfile
-from bsp.relays import Contactor, PhaseContactors, RelayBoard
+from bsp.relays import PhaseContactors, RelayBoard
 from bsp.transport import BusError, ModbusTransport, SerialLink, TcpLink, Transport
 from energy_management.measurement import Reading
+
+__all__ = ["Bridge", "ConnectorConfig", "ContactorConfig", "MeterConfig", "RelayConfig"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,88 +35,6 @@ _FAILURES_TOLERATED = 2
 """Cycles without an answer after which a device counts as lost."""
 _STOP_S = 3.0
 """How long stopping may take to bring the connectors to their fallback."""
-
-
-@dataclass(frozen=True, slots=True)
-class MeterConfig:
-    """A meter of the site: which device, where, and how often it is read."""
-
-    bus: str
-    unit: int
-    profile: MeterProfile
-    every_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class RelayConfig:
-    """A relay board of the site."""
-
-    bus: str
-    unit: int
-    profile: RelayProfile
-
-
-@dataclass(frozen=True, slots=True)
-class ContactorConfig:
-    """Contactors of ours before a connector: `phases` joins L2 and L3, `main` cuts everything."""
-
-    board: str
-    phases: Contactor
-    main: Contactor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectorConfig:
-    """A connector of the site.
-
-    Attributes
-    ----------
-    bus, unit, profile
-        Which device, and where.
-    number : int
-        Which connector of the charger, from 1.
-    meter : str or None
-        Meter that measures it, in place of its own measurement.
-    maximum_A : float
-        Limit of its cable and wiring.
-    fallback_A : float
-        Current while no limit is valid; 0 pauses.
-    every_s : float
-        How often its status is read.
-    contactors : ContactorConfig or None
-        Contactors of ours that switch its phases.
-    board : str or None
-        EVerest's board that switches its phases, in place of the charger.
-    phases_locked : bool
-        Begin no switch of its phases.
-    """
-
-    bus: str
-    unit: int
-    profile: ConnectorProfile
-    number: int = 1
-    meter: str | None = None
-    maximum_A: float = math.inf
-    fallback_A: float = 0.0
-    every_s: float = 1.0
-    contactors: ContactorConfig | None = None
-    board: str | None = None
-    phases_locked: bool = False
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the connector can do within the limits of the site."""
-        limit = self.profile.current_limit
-        switches = (self.contactors, self.board, self.profile.phase_switching)
-        has_switch = any(switch is not None for switch in switches)
-        can_switch = has_switch and not self.phases_locked
-        return Capabilities(
-            max_current_A=min(self.maximum_A, limit.maximum),
-            min_current_A=limit.minimum,
-            max_phase_count=self.profile.phases,
-            min_phase_count=1 if can_switch else self.profile.phases,
-            supports_changing_phases=can_switch,
-        )
 
 
 class Bridge:

@@ -1,5 +1,6 @@
 """The whole bridge in its thread: a serial line with a meter and a charger, and another charger on TCP."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import pytest
 
 from bsp.bridge import Bridge, ConnectorConfig, MeterConfig
 from bsp.connector import ConnectorLimit
+from bsp.phase_switch import Memory
 from bsp.profile import connector_profile, meter_profile
 from bsp.transport import SerialLink, TcpLink
 from hil.devices import MeterDevice, PtyLine, TcpLine, WallboxDevice, serve_rtu_pty, serve_tcp
@@ -16,7 +18,7 @@ from tests.bsp.plant import Heard, House, Point
 
 METER = meter_profile("eastron_sdm630")
 RTU_BOX = connector_profile("heidelberg_energy_control")
-TCP_BOX = connector_profile("alfen_eve")
+TCP_BOX: Any = connector_profile("alfen_eve")
 
 
 @dataclass
@@ -134,3 +136,39 @@ def test_capabilities_are_the_narrowest_of_charger_and_site() -> None:
     assert config.capabilities.min_phase_count == 1
     assert config.capabilities.supports_changing_phases
     assert not ConnectorConfig("rs485", 2, RTU_BOX).capabilities.supports_changing_phases
+
+
+def test_the_hold_off_of_phase_switching_goes_on_in_the_next_process(rig: Rig) -> None:
+    """It is kept in the time of the wall clock, since a monotonic one means nothing to another process."""
+    rig.bridge.stop()
+    memories, statuses = Heard(), Heard()
+
+    def bridge(kept: dict[str, Memory]) -> Bridge:
+        return Bridge(
+            {"lan": TcpLink(rig.lan.host, rig.lan.port, timeout_s=0.2)},
+            {},
+            {"drive": ConnectorConfig("lan", 1, TCP_BOX, every_s=0.05)},
+            on_reading=Heard(),
+            on_status=statuses,
+            phase_memories=kept,
+            on_phase_memory=memories,
+        )
+
+    first = bridge({})
+    first.start()
+    first.enforce("drive", ConnectorLimit(10.0, phases=1, valid_for_s=60.0))
+    kept = memories.wait_for(lambda _, memory: memory.ready_at is not None)
+    first.stop()
+    assert rig.drive.phases == 1
+    assert kept.ready_at == pytest.approx(time.time() + TCP_BOX.phase_switching.hold_off, abs=5.0)
+
+    for memory, phases in [(kept, 1), (kept.later(-400.0), 3)]:
+        second = bridge({"drive": memory})
+        second.start()
+        second.enforce("drive", ConnectorLimit(10.0, phases=3, valid_for_s=60.0))
+        enough = len(statuses.calls) + 10
+        statuses.wait_for(
+            lambda _, status, enough=enough: status.current_A[2] or len(statuses.calls) >= enough
+        )
+        second.stop()
+        assert rig.drive.phases == phases
