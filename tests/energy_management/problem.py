@@ -278,12 +278,14 @@ def read_slot(request: Json, time: datetime, config: Mapping[str, Any], site: Ma
         slot.limits.append(Limit(node, kind, max(value, 0.0), factors, f"{node} {name}"))
     for uuid, attributes in site.get("nodes", {}).items():
         if attributes.get("max_unbalance_A") is not None:
-            below = {
-                i: 1.0 for i, path in enumerate(paths) if any(node["uuid"] == uuid for node in path[:-1])
-            }
-            slot.limits.append(
-                Limit(uuid, "unbalance", attributes["max_unbalance_A"], below, f"{uuid} unbalance")
-            )
+            for direction in DIRECTIONS:  # each by itself, as plans of one are not netted against the other
+                below = {
+                    i: 1.0
+                    for i, path in enumerate(paths)
+                    if slot.evses[i].direction == direction and any(n["uuid"] == uuid for n in path[:-1])
+                }
+                name = f"{uuid} {direction} unbalance"
+                slot.limits.append(Limit(uuid, "unbalance", attributes["max_unbalance_A"], below, name))
     return slot
 
 

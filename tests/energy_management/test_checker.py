@@ -224,7 +224,7 @@ def test_unbalance_between_phases() -> None:
     site = {**ROTATIONS, "nodes": {"fuse": {"max_unbalance_A": 10.0}}}
     request = node("fuse", [evse("e1", phases=1), evse("e2", phases=1, min_A=0)], A=32)
     assert faults(request, [(10, 1), (10, 1)], site) == []  # L3 carries nothing
-    assert any("unbalance L1 over L2" in fault for fault in faults(request, [(12, 1), (1, 1)], site))
+    assert any("import unbalance L1 over L2" in fault for fault in faults(request, [(12, 1), (1, 1)], site))
 
 
 def a_result(request: Json, grants: dict[str, float]) -> list[Json]:

@@ -38,7 +38,7 @@ def test_result_is_the_fair_allocation(case: Case) -> None:
 
 
 @examples
-@given(cases(without=("export",)))
+@given(cases())
 def test_unbalance_stays_within_its_limit(case: Case) -> None:
     """Nobody is stopped for nothing either. Who may have more is another question: a share that rises on one
     phase makes room for others on the other two, so that bottlenecks alone do not tell what is fair."""
