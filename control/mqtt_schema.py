@@ -11,7 +11,14 @@ import yaml
 
 TYPES = Path(__file__).parents[1] / "interfaces" / "types"
 
-TOPICS = {"status": "Status", "evse": "EvseAllocation", "node": "NodeState", "meter": "MeterState"}
+TOPICS = {
+    "status": "Status",
+    "allocation": "Allocation",
+    "node_state": "NodeStates",
+    "evse": "EvseAllocation",
+    "node": "NodeState",
+    "meter": "MeterState",
+}
 """Type of what is published below each topic."""
 
 COMMANDS = {

@@ -116,15 +116,9 @@ def _mqtt(settings: Settings, outside: Outside, commands: Commands) -> MqttApi:
 
 
 def _over_mqtt(settings: Settings, mqtt: MqttApi | None) -> list[Sink]:
-    """One topic for each part of the site: lists of all of them would be long."""
     if mqtt is None:
         return []
-
-    def show(name: str, state: JsonObject | None) -> None:
-        if name == "status" or name not in VARIABLES:
-            mqtt.show(name, state)
-
-    sinks: list[Sink] = [show]
+    sinks: list[Sink] = [mqtt.show]
     if settings.home_assistant:
         from control.home_assistant import HomeAssistant  # noqa: PLC0415 - see above
 

@@ -116,7 +116,15 @@ def check(topic: str, value: object) -> None:
     jsonschema.validate(value, {**whole, "$ref": f"#/$defs/{definition}"})
 
 
-PARTS = ("grid/status", "grid/evse/a", "grid/evse/b%2Fleft", "grid/node/grid", "grid/meter/powermeter")
+PARTS = (
+    "grid/status",
+    "grid/allocation",
+    "grid/node_state",
+    "grid/evse/a",
+    "grid/evse/b%2Fleft",
+    "grid/node/grid",
+    "grid/meter/powermeter",
+)
 
 
 def test_every_part_of_the_site_has_its_topic_and_is_as_the_schema_says(
