@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import socket
 import statistics
 import threading
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from hil.runtime.manager import Manager
 from hil.runtime.wire import Topics, decode, encode
 
 WITHIN_S = 30.0
+API = "everest_api/energy_manager/grid/"
 Json = dict[str, Any]
 
 
@@ -33,10 +36,13 @@ class Run:
         self.seen: list[tuple[float, EnergyMessage]] = []
         self._changed = threading.Condition()
         self.control: dict[str, Json] = {}
+        self.shown: dict[str, Json] = {}
         self._client = BrokerAddress.parse(broker).new_client()
         self._client.on_message = self._on_control
         BrokerAddress.parse(broker).connect(self._client)
         self._client.subscribe(f"{manager.prefix}modules/+/impl/control/#", 2)
+        self._client.message_callback_add(f"{API}#", self._on_api)
+        self._client.subscribe(f"{API}#", 1)
         self._client.loop_start()
 
     def _on_control(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
@@ -48,6 +54,12 @@ class Run:
                 self.control[parts[5]] = data["data"]
             elif "response" in parts:
                 self.control[parts[5]] = data["data"]["retval"]
+            self._changed.notify_all()
+
+    def _on_api(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        """Note what is shown without EVerest."""
+        with self._changed:
+            self.shown[message.topic.removeprefix(API)] = json.loads(message.payload or b"{}")
             self._changed.notify_all()
 
     def take(self, message: EnergyMessage) -> None:
@@ -191,10 +203,13 @@ def test_a_configuration_that_makes_no_sense_ends_with_one_line(
 
 
 def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        metrics_port = free.getsockname()[1]
     modules = {
         "grid": {
             "module": "PyEnergyManager",
-            "config_module": {"fuse_limit_A": 32},
+            "config_module": {"fuse_limit_A": 32, "mqtt_api": True, "metrics_port": metrics_port},
             "connections": {"energy_consumer": to("left", "right")},
         },
         "left": sim_evse(),
@@ -224,6 +239,9 @@ def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
 
         run.wait_for(lambda: root_limit() == 24, "the limit of the node")
         assert run.control["status"]["evses"] == 2
+        run.wait_for(lambda: run.shown.get("evse/left", {}).get("current_A") == 0, "the same over plain MQTT")
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as metrics:
+            assert b'pyenergymanager_grant_amperes{uuid="left"} 0.0' in metrics.read()
         run.call("grid", "control", "get_status")
         run.call("grid", "control", "explain", uuid="left")
         run.wait_for(lambda: {"get_status", "explain"} <= run.control.keys(), "status and explanation")

@@ -1,5 +1,7 @@
 """A whole instance, stepped by hand on a virtual clock; only EVerest itself is played."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from control.site import EnergySite
 from tests.control.sample import Child, RecordingLog, VirtualClock, ampere_limits, entry, evse, node
 
 Json = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 
 
 class EverestPlayed:
@@ -86,6 +89,16 @@ def start(instances: list[Instance], **config: Any) -> Instance:
     instance = Instance(**config)
     instances.append(instance)
     return instance
+
+
+def test_what_a_site_does_not_need_is_not_loaded() -> None:
+    """Each of them costs memory, of which a charge point has little."""
+    heavy = ["asyncio", "bsp.bridge", "paho", "prometheus_client", "pymodbus", "serial", "yaml"]
+    code = f"import sys, control.site; print([name for name in {heavy} if name in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert loaded.stdout.strip() == "[]"
 
 
 def test_house_load_is_taken_from_the_fuse(instances: list[Instance]) -> None:
