@@ -15,6 +15,8 @@ from energy_management.measurement import Reading
 
 FAULT = "powermeter/CommunicationFault"
 
+DOUBT = "powermeter/VendorWarning"
+
 CONNECTED = "powermeter"
 """Name of the meter that is connected, after the requirement."""
 
@@ -73,6 +75,7 @@ class Meters:
         self._began_s = clock().monotonic_s
         self._readings: dict[str, Reading] = {}
         self._faults: dict[str, str] = {}
+        self._doubt: str | None = None
 
     def on_powermeter(self, powermeter: object) -> None:
         """Take what the connected meter publishes, and pass it on."""
@@ -111,6 +114,14 @@ class Meters:
         """Take note of silence of the connected meter, which nobody else tells."""
         if CONNECTED in self._stale_after_s and self.states(now)[CONNECTED].is_stale:
             self._fail(CONNECTED, f"nothing heard for {self._stale_after_s[CONNECTED]:g} s")
+
+    def doubt(self, why: str | None) -> None:
+        """Take note that the allocation does not believe the own meter, or with None that it does."""
+        if why is not None and self._doubt is None:
+            self._everest.raise_error("powermeter", DOUBT, why)
+        elif why is None and self._doubt is not None:
+            self._everest.clear_error("powermeter", DOUBT)
+        self._doubt = why
 
     def states(self, now: Instant) -> dict[str, MeterState]:
         """Return the state of each meter by its name."""

@@ -198,8 +198,9 @@ class EnergySite:
         self._role.step(now)
         self._memory.keep(now, self._role.state)
         self._notices.clear("step", "limits are computed again")
-        if self._role.decision:
-            self._observers.on_decision(self._role.decision, self._role.state)
+        if decision := self._role.decision:
+            self.meters.doubt(dict(decision.report.complaints).get(self._own.root.uuid))
+            self._observers.on_decision(decision, self._role.state)
 
     def _on_phases(self, connector: str, memory: PhaseMemory) -> None:
         self._memory.note_phases(connector, memory)

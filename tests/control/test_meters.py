@@ -3,7 +3,7 @@
 import pytest
 
 from control.inbox import Inbox
-from control.meters import CONNECTED, FAULT, Meters, meter_state
+from control.meters import CONNECTED, DOUBT, FAULT, Meters, meter_state
 from control.notices import Notices
 from control.schedules import JsonObject
 from energy_management.measurement import Reading
@@ -91,6 +91,16 @@ def test_what_is_no_reading_does_not_count_as_one() -> None:
     house.meters.on_powermeter("nonsense")
     house.wait(2)
     assert house.everest.active == {FAULT}
+
+
+def test_a_meter_that_is_not_believed_is_a_warning_of_everest() -> None:
+    house = House(own=None)
+    for why in ("frozen", "frozen", "still frozen"):
+        house.meters.doubt(why)
+        assert house.everest.active == {DOUBT}
+    house.meters.doubt(None)
+    house.meters.doubt(None)
+    assert house.everest.active == set()
 
 
 def test_only_the_own_meter_on_a_bus_is_an_error_of_everest() -> None:

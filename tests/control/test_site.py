@@ -116,6 +116,20 @@ def test_without_a_reading_of_a_meter_that_is_there_nothing_is_given(instances: 
     assert grid.newest("a", 1) == 0
 
 
+def test_a_meter_that_is_not_believed_is_a_warning_until_it_is(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=35)
+    grid.ask("a", evse("a", 32))
+    for _ in range(3):
+        grid.measure(5000, 3, 1)
+        grid.step()
+    assert ("raised", "powermeter/VendorWarning") in grid.everest.errors
+    for _ in range(15):
+        grid.ask("a", evse("a", 32))
+        grid.measure(5, 3, 1)
+        grid.step()
+    assert grid.everest.errors[-1] == ("cleared", "powermeter/VendorWarning")
+
+
 def test_the_meter_is_shown_under_the_own_name(instances: list[Instance]) -> None:
     grid = start(instances, fuse_limit_A=35)
     grid.measure(5, 3, 1)
