@@ -49,7 +49,6 @@ class Observers:
         clock: Clock,
     ) -> None:
         self._log = outside.log
-        self._notices = notices
         self._mqtt = _mqtt(settings, outside, commands) if settings.mqtt_api else None
         self._metrics: Metrics | None = None
         if settings.metrics_port:
@@ -64,7 +63,7 @@ class Observers:
                 clock=clock,
             )
         sinks = [*_everest(outside), *_over_mqtt(settings, self._mqtt)]
-        self._telemetry = Telemetry(states, sinks, clock, self._on_failure)
+        self._telemetry = Telemetry(states, sinks, clock, notices)
 
     def start(self) -> None:
         """Begin to show; what cannot be shown stops nothing else."""
@@ -96,9 +95,6 @@ class Observers:
         """Count a limit that was answered, or was not."""
         if self._metrics:
             self._metrics.on_outcome(outcome)
-
-    def _on_failure(self, error: Exception) -> None:
-        self._notices.raise_("telemetry", f"telemetry: states are not shown: {type(error).__name__}: {error}")
 
 
 def _everest(outside: Outside) -> list[Sink]:

@@ -108,7 +108,9 @@ class EnergySite:
             explain=self._role.explain,
             resets=self._bridged.resets if self._bridged else {},
         )
-        self._states = SiteStates(lambda: self._role.decision, self._role.explain, self.meters, self._notices)
+        self._states = SiteStates(
+            lambda: self._role.decision, self._role.explain, self.meters, self._notices, decides=node is None
+        )
         self._observers = Observers(
             settings,
             outside,

@@ -30,6 +30,8 @@ class SiteStates:
         Gives the last decision, or None.
     explain : callable
         Tells why an EVSE has what it has; KeyError if that is not known.
+    decides : bool
+        There will be decisions; a node passes on what others decide.
     """
 
     def __init__(
@@ -38,21 +40,24 @@ class SiteStates:
         explain: Callable[[str], str],
         meters: Meters,
         notices: Notices,
+        *,
+        decides: bool,
     ) -> None:
+        self._decides = decides
         self._decision = decision
         self._explain = explain
         self._meters = meters
         self._notices = notices
 
     def __call__(self, now: Instant) -> dict[str, JsonObject]:
-        """Write all states; those of meters only, where nothing is decided."""
+        """Write all states; none of EVSEs and nodes, where nothing is decided."""
         meters = {
             part("meter", name): meter_state(name, state, now)
             for name, state in self._meters.states(now).items()
         }
         decision = self._decision()
         if decision is None:
-            return meters
+            return {"status": self.status(now), **meters}
         evses, nodes = allocation(decision, self._reason), node_states(decision)
         return {
             "status": self.status(now),
@@ -65,7 +70,10 @@ class SiteStates:
 
     def status(self, now: Instant) -> JsonObject:
         """Tell how the last decision went, as a ``Status``."""
-        return status(self._decision(), self._notices.active, now)
+        decision = self._decision()
+        is_waiting = decision is None and self._decides
+        degraded = [*(["nothing decided yet"] if is_waiting else []), *self._notices.active]
+        return status(decision, degraded, now)
 
     def _reason(self, uuid: str) -> str:
         try:

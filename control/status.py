@@ -56,7 +56,7 @@ def node_states(decision: Decision) -> JsonObject:
 
 
 def status(decision: Decision | None, degraded: Iterable[str], now: Instant) -> JsonObject:
-    """Write a ``Status``; before the first decision it says so."""
+    """Write a ``Status``; of an instance that has decided nothing, with the present as the last run."""
     if decision is None:
         nothing: JsonObject = dict.fromkeys(("duration_s", "evses", "slots"), 0)
         return {
@@ -64,7 +64,7 @@ def status(decision: Decision | None, degraded: Iterable[str], now: Instant) -> 
             **nothing,
             "violations": [],
             "rejected": [],
-            "degraded": ["nothing decided yet", *degraded],
+            "degraded": list(degraded),
         }
     return {
         "last_run": timestamp(decision.at.utc),

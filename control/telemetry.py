@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from control.clock import Clock, Instant
 from control.loop import ControlLoop
+from control.notices import Notices
 from control.schedules import JsonObject
 
 Sink = Callable[[str, JsonObject | None], None]
@@ -29,17 +30,16 @@ class Telemetry:
         Asked only if there is somebody to show them to.
     sinks : sequence of Sink
         EVerest, MQTT.
-    on_failure : callable
-        Told of every exception.
+    notices : Notices
+        Told when something cannot be shown.
     """
 
-    def __init__(
-        self, states: States, sinks: Sequence[Sink], clock: Clock, on_failure: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, states: States, sinks: Sequence[Sink], clock: Clock, notices: Notices) -> None:
         self._states = states
         self._sinks = sinks
+        self._notices = notices
         self._shown: dict[str, JsonObject] = {}
-        self._loop = ControlLoop(self.show, EVERY_S, clock, on_failure, name="telemetry")
+        self._loop = ControlLoop(self.show, EVERY_S, clock, self._on_failure, name="telemetry")
 
     def start(self) -> None:
         """Begin, if there is somebody to show it to."""
@@ -61,7 +61,11 @@ class Telemetry:
             if self._shown.get(name) != lasting:
                 self._shown[name] = lasting
                 self._hand_on(name, state)
+        self._notices.clear("telemetry", "telemetry: states are shown again")
 
     def _hand_on(self, name: str, state: JsonObject | None) -> None:
         for sink in self._sinks:
             sink(name, state)
+
+    def _on_failure(self, error: Exception) -> None:
+        self._notices.raise_("telemetry", f"telemetry: states are not shown: {type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ import pytest
 from control.clock import Instant, system_clock
 from control.everest import Outside
 from control.mqtt_schema import COMMANDS, TOPICS, schema
+from control.notices import Notices
 from control.settings import Settings
 from control.site import EnergySite
 from control.telemetry import Telemetry
@@ -29,12 +30,13 @@ class Shown:
     def __init__(self) -> None:
         self.states: dict[str, Json] = {}
         self.handed_on: list[tuple[str, Json | None]] = []
+        self.notices = Notices(RecordingLog())
         self._clock = VirtualClock()
         self._telemetry = Telemetry(
             lambda _: self.states,
             [lambda name, state: self.handed_on.append((name, state))],
             self._clock,
-            lambda error: None,
+            self.notices,
         )
 
     def show(self, **states: Json) -> list[tuple[str, Json | None]]:
@@ -61,6 +63,17 @@ def test_what_is_gone_is_taken_away() -> None:
     shown = Shown()
     shown.show(a={"x": 1}, b={"x": 1})
     assert shown.show(b={"x": 1}) == [("a", None)]
+
+
+def test_a_node_shows_its_state_though_it_decides_nothing() -> None:
+    settings = Settings.from_config("sub", {"role": "node", "fuse_limit_A": 32})
+    site = EnergySite(
+        settings, None, Outside({"a": Child()}, EverestPlayed(), RecordingLog()), VirtualClock()
+    )
+    assert site.status()["degraded"] == []
+    site.handlers.prices("nonsense")
+    assert site.status()["degraded"] != []
+    jsonschema.validate(site.status(), {**schema(), "$ref": "#/$defs/Status"})
 
 
 class Site:
