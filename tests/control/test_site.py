@@ -11,7 +11,16 @@ import pytest
 from control.everest import Outside
 from control.settings import Settings
 from control.site import EnergySite
-from tests.control.sample import Child, RecordingLog, VirtualClock, ampere_limits, entry, evse, node
+from tests.control.sample import (
+    Child,
+    RecordingLog,
+    VirtualClock,
+    ampere_limits,
+    entry,
+    evse,
+    node,
+    watt_limits,
+)
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -175,6 +184,25 @@ def test_an_external_limit_holds_above_a_trunk_too(instances: list[Instance]) ->
     )
     grid.step()
     assert sorted(grid.children["trunk"].wait_received(2)) == [12, 12]
+
+
+def test_a_dimmed_evse_has_its_floor_whatever_the_house_draws_as_long_as_the_fuse_holds(
+    instances: list[Instance],
+) -> None:
+    grid = start(instances, fuse_limit_A=35, dimming_floor_W=4200, external_limits_dim=True)
+    grid.site.handlers.external_limits(
+        {
+            "schedule_import": [entry("2026-11-22T09:00:00Z", watt_limits(0, "lpc"))],
+            "schedule_export": [],
+            "schedule_setpoints": [],
+        }
+    )
+    for house_A, expected_A in ((10, 4200 / (3 * 230)), (30, 0)):  # 5 A are left, less than its minimum
+        grid.ask("a", evse("a"))
+        grid.measure(house_A, house_A, house_A)
+        grid.step()
+        grid.settle()
+        assert grid.children["a"].amperes[-1] == pytest.approx(expected_A, abs=0.01)
 
 
 def test_what_cannot_be_understood_is_told_and_changes_nothing(instances: list[Instance]) -> None:
