@@ -141,7 +141,8 @@ class Manager:
         Returns what is sent in the end, and by uuid why an EVSE is held back.
         """
         in_force = self._dispatcher.in_force
-        are_late, are_rising = late(limits, in_force), rising(limits, in_force)
+        are_late = late(limits, in_force)
+        are_rising = rising(limits, in_force) - are_late.keys()
         self.is_holding_back = bool(are_late and are_rising)
         if not self.is_holding_back:
             self._dispatcher.offer(limits, routes)
