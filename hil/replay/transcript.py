@@ -13,7 +13,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
-ANSWER_S = 0.4
+ANSWER_S = 0.8
 """However fast a recording is replayed: time to answer, before a request that its own answer did not know."""
 
 
