@@ -19,7 +19,6 @@ from hil.demo.report import EvseSummary, ProcessUse, Report
 from hil.demo.view import EvseRow, NodeRow, Snapshot
 from hil.observer import Observer
 from hil.plant import ChargePoint
-from hil.plant.charge_point import THRESHOLD_A
 from hil.runtime.broker import embedded_broker
 from hil.runtime.manager import Manager
 
@@ -30,8 +29,6 @@ ALL_CHARGE_BY_S = 20.0
 LOOK_S = 0.25
 """How often wallbox grants are noted and the view is renewed."""
 
-PHASE_NAMES = ("L1", "L2", "L3")
-_WORDS = {"site_file": "fuse", "module_config": "fuse", "meter": "fuse and meter"}
 LINKS = {**dict.fromkeys(EVEREST_EVSES, "EVerest"), "carport": "TCP", "yard": "RTU"}
 
 
@@ -164,24 +161,8 @@ class Demo:
             current_A=current_A,
             phases=sum(current >= 1.0 for current in current_A),
             energy_Wh=energy_Wh,
-            reason=self._reason(name, state, current_A),
+            reason="no car" if state == "Unplugged" else record.reason,
         )
-
-    def _reason(self, name: str, state: str, current_A: Vector3) -> str:
-        """Say what holds an EVSE's grant down, as the energy manager names it, and on which phase."""
-        record = self._ledger.records[name]
-        if state == "Unplugged":
-            return "no car"
-        if not record.source:
-            return ""
-        node, _, what = record.source.rpartition(",")[2].partition("/")
-        if node.startswith(name):
-            return "its own maximum"
-        load_A = self._installation.plant.current_A
-        used = [phase for phase in range(3) if current_A[phase] >= 1.0] or [0, 1, 2]
-        fullest = PHASE_NAMES[max(used, key=lambda phase: load_A[phase])]
-        waits = "waits: " if record.grant_A <= THRESHOLD_A else ""
-        return f"{waits}{node} {_WORDS.get(what, what)}, {fullest}"
 
     def _summaries(self) -> dict[str, EvseSummary]:
         points = self._installation.points

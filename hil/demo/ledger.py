@@ -25,8 +25,8 @@ class EvseRecord:
         Its ``evse_state``.
     wants_A, grant_A : float
         Per phase.
-    source : str
-        What the energy manager names as the limit that binds.
+    reason : str
+        Why it has its grant, in the energy manager's own words.
     current_A : Vector3
         On the connector's own phases.
     energy_Wh : float
@@ -38,7 +38,7 @@ class EvseRecord:
     state: str = "starting"
     wants_A: float = 0.0
     grant_A: float = 0.0
-    source: str = ""
+    reason: str = ""
     current_A: Vector3 = NONE
     energy_Wh: float = 0.0
     grants: list[tuple[float, float]] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Ledger:
             if message.kind == "allocation":
                 for evse in message.data["evses"]:
                     if evse["uuid"] in self.records:
-                        self.records[evse["uuid"]].source = evse["source"]
+                        self.records[evse["uuid"]].reason = evse["reason"].partition(": ")[2]
                 return
             record = self.records.get(message.data["uuid"])
             if record is None:

@@ -59,11 +59,15 @@ def limits(uuid: str, current_A: float) -> EnergyMessage:
 
 def test_the_ledger_learns_the_reasons_of_all_evses_from_the_managers_allocation() -> None:
     ledger = Ledger(["garage", "yard"], lambda: 0.0)
-    evses = [{"uuid": "garage", "source": "grid/meter"}, {"uuid": "yard", "source": "yard/caps"}]
-    ledger.take(EnergyMessage("grid", "allocation", {"evses": [*evses, {"uuid": "else", "source": "x"}]}))
-    assert {name: record.source for name, record in ledger.records.items()} == {
-        "garage": "grid/meter",
-        "yard": "yard/caps",
+    reasons = {
+        "garage": "8.5 A on 3 phases: grid 35 A full on L3",
+        "yard": "8.4 A on 1 phase: the car takes no more",
+    }
+    evses = [{"uuid": uuid, "reason": reason} for uuid, reason in {**reasons, "else": "6.0 A: x"}.items()]
+    ledger.take(EnergyMessage("grid", "allocation", {"evses": evses}))
+    assert {name: record.reason for name, record in ledger.records.items()} == {
+        "garage": "grid 35 A full on L3",
+        "yard": "the car takes no more",
     }
 
 
