@@ -46,7 +46,7 @@ def main() -> None:
     session = RuntimeSession()
     module = Module(session)
     setup = module.say_hello()
-    is_trunk = setup.configs.module["as_trunk"]
+    is_trunk = (setup.configs.module or {})["as_trunk"]
     names = [name for name in module.implementations if name != "trunk"]
     for name in module.implementations:
         module.implement_command(name, "enforce_limits", lambda _: None)
