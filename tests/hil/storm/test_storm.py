@@ -4,6 +4,7 @@ Storms last ``STORM_SECONDS``, 8 by default; CI takes two minutes, the command `
 """
 
 import os
+import re
 
 import pytest
 
@@ -36,7 +37,10 @@ class Careless(Storm):
 
 def test_the_judge_sees_a_limit_above_its_fuse() -> None:
     verdict = Careless(1, LogLines()).run(1.0)
-    assert verdict.failures[0].startswith("grid: 144 A offered, 80 A fuse: heidelberg_energy_control 16, ")
+    # The energy manager takes limits back at once, so the judge may come when only most cars have 16 A.
+    found = re.match(r"grid: ([\d.]+) A offered, 80 A fuse: .*\b16\b", verdict.failures[0])
+    assert found, verdict.failures
+    assert 80 < float(found[1]) <= 9 * 16
 
 
 def test_the_summary_says_what_happened() -> None:
