@@ -70,20 +70,18 @@ def _live(
 def show(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print what is equal and what differs, stretch by stretch."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("EVSE", "state"):
-        table.add_column(title, no_wrap=True)
-    for title in ("from s", "to s", "limits", "EVerest", "this module"):
+    table.add_column("EVSE", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for title in ("at s", "EVerest", "ours"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("why", ratio=1)
+    table.add_column("why", ratio=1, overflow="fold")
     for stretch in stretches(verdicts):
         first = stretch.first
         style = "" if first.equal else "yellow" if first.explained else "bold red"
         table.add_row(
             first.uuid,
             first.evse_state,
-            f"{first.at_s:.1f}",
-            f"{stretch.until_s:.1f}",
-            str(stretch.count),
+            f"{first.at_s:.1f} to {stretch.until_s:.1f}",
             str(first.everest),
             str(first.ours or "none"),
             first.reason or "equal",

@@ -101,7 +101,6 @@ class Stretch:
 
     first: Verdict
     until_s: float
-    count: int
 
 
 def compare(
@@ -142,7 +141,7 @@ def stretches(verdicts: Sequence[Verdict]) -> Iterator[Stretch]:
 
     for _, group in groupby(by_evse, key=sameness):
         same = list(group)
-        yield Stretch(same[0], same[-1].at_s, len(same))
+        yield Stretch(same[0], same[-1].at_s)
 
 
 def evse_states(request: Json) -> Iterator[tuple[str, str]]:

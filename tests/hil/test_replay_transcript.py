@@ -168,7 +168,7 @@ def test_what_stays_the_same_is_one_stretch() -> None:
         return Verdict(at_s, "a", "Charging", Limit(10, 3), Limit(ours_A, 3))
 
     found = list(stretches([verdict(1, 10), verdict(2, 10), verdict(3, 9), verdict(4, 10)]))
-    assert [(s.first.at_s, s.until_s, s.count) for s in found] == [(1, 2, 2), (3, 3, 1), (4, 4, 1)]
+    assert [(s.first.at_s, s.until_s) for s in found] == [(1, 2), (3, 3), (4, 4)]
 
 
 def test_alone_at_its_fuse_an_evse_gets_what_everest_gives_it() -> None:
