@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from energy_management.constraints import TOLERANCE, Network
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats, Ints, exists
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ def admit(
         The constraints when those who may switch charge on fewer phases, which they do rather than wait.
     """
     served = candidates & (minimum_A <= network.ceiling_A * (1 + TOLERANCE))
-    dropped = np.zeros_like(served)
+    dropped = np.zeros(served.shape, dtype=np.bool_)
     exceeded = network.load(np.where(served, minimum_A, current_A)) > network.full_at
-    contested = candidates & network.concerned(exceeded) if exceeded.any() else dropped.copy()
+    contested = candidates & network.concerned(exceeded) if exists(exceeded) else dropped.copy()
     if fewer is not None:
         contested |= candidates & ~served
     if network.has_opposing:
         contested = candidates
-    if not contested.any():
+    if not exists(contested):
         return Admission(served, dropped)
     served &= ~contested
     room = network.full_at - network.load(np.where(served, minimum_A, current_A))

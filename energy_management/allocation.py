@@ -8,7 +8,7 @@ import numpy as np
 
 from energy_management.admission import admit
 from energy_management.constraints import TOLERANCE, Network
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats, Ints, exists
 from energy_management.demand import IDLE, Demand
 from energy_management.filling import Event, fill
 from energy_management.limits import Limiter
@@ -69,11 +69,11 @@ def allocate(
     """
     demand = limiter.demand
     network = limiter.network(phases)
-    fewer = limiter.network(fewer_phases) if (fewer_phases != phases).any() else None
+    fewer = limiter.network(fewer_phases) if exists(fewer_phases != phases) else None
     present = demand.takes_part & (demand.urgency != IDLE)[:, None]
-    nothing = np.zeros_like(demand.minimum_A)
+    nothing = np.zeros(demand.minimum_A.shape)
     admission = admit(network, nothing, demand.minimum_A, present, order, fewer=fewer)
-    if admission.dropped.any():
+    if exists(admission.dropped):
         phases = np.where(admission.dropped, fewer_phases, phases)
         network = limiter.network(phases)
     served = admission.served
@@ -83,7 +83,7 @@ def allocate(
         current_A = share(network.capped(wanted_A), demand, served, current_A, events)
     current_A = share(network, demand, served, current_A, events)
     idle = demand.takes_part & (demand.urgency == IDLE)[:, None]
-    if idle.any():
+    if exists(idle):
         leftover = admit(network, current_A, demand.minimum_A, idle, order)
         floor_A = np.where(leftover.served, demand.minimum_A, current_A)
         current_A = share(network, demand, leftover.served, floor_A, events)
@@ -106,7 +106,7 @@ def share(
         before_A = current_A
         for members in demand.classes:
             taking = sharing & members
-            if taking.any():
+            if exists(taking):
                 current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking, events=events)
         if not network.has_opposing or np.allclose(current_A, before_A, rtol=TOLERANCE, atol=TOLERANCE):
             break

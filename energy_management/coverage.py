@@ -19,6 +19,11 @@ Bools = NDArray[np.bool_]
 Texts = NDArray[np.object_]
 
 
+def exists(mask: Bools) -> bool:
+    """Whether anything is true in it; for the small arrays of most sites much faster than `mask.any()`."""
+    return bool(np.count_nonzero(mask))
+
+
 class Coverage:
     """The interval of EVSEs below each node, and for each EVSE the nodes above it, root first.
 

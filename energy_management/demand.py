@@ -116,7 +116,8 @@ def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoi
 
 def _own_offer(limits: Limits, own: Ints) -> Floats:
     """Take the lesser of the current and power that an EVSE names; only its sign means anything."""
-    least: Floats = limits.values[CURRENT_A : POWER_W + 1, own].min(axis=0)
+    current_A, power_W = limits.values[CURRENT_A : POWER_W + 1].take(own, axis=1)
+    least: Floats = np.minimum(current_A, power_W)
     return least
 
 
@@ -131,9 +132,9 @@ def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Dem
         for urgent, found in zip(urgency, attributes, strict=True)
     ]
     numbers = {each: number for number, each in enumerate(sorted({*classes}))}
-    most_phases = np.minimum(tree.coverage.above(np.minimum, limits.values[MAX_PHASES]), 3)
+    most_phases = np.minimum(tree.coverage.above(np.minimum, limits.values[MAX_PHASES]), 3.0)
     minimum_A, fewest_phases = tree.coverage.above(np.maximum, limits.values[MIN_CURRENT_A : MIN_PHASES + 1])
-    present_phases, can_switch = limits.values[ACTIVE_PHASES : CAN_SWITCH + 1, tree.evses]
+    present_phases, can_switch = limits.values[ACTIVE_PHASES : CAN_SWITCH + 1].take(tree.evses, axis=1)
     imports_only = limits.entry.shape[1] == exporting.shape[1]
     return Demand(
         urgency=np.array(urgency),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from energy_management.constraints import TOLERANCE, Network
-from energy_management.coverage import Bools, Floats
+from energy_management.coverage import Bools, Floats, exists
 
 Event = tuple[Bools, Floats]
 """Which EVSEs were settled in a pass of the filling, in which slots, and at which levels [A per weight]."""
@@ -51,26 +51,34 @@ def fill(
     reaches_ceiling_at = ceiling_A / weight
     concerns = network.concerns
     waiting = sharing & (ceiling_A > floor_A)
-    level = np.where(waiting, leaves_floor_at, np.inf).min(axis=0)
-    while waiting.any():
+    level = _least(leaves_floor_at, waiting)
+    while exists(waiting):
         rising = waiting & (leaves_floor_at <= level)
-        next_to_rise = np.where(waiting > rising, leaves_floor_at, np.inf).min(axis=0)
+        next_to_rise = _least(leaves_floor_at, waiting > rising)
         full_at = _levels_when_full(network, current_A, rising, weight)
-        stopped_at = np.where(concerns, network.rows.above(np.minimum, full_at), np.inf).min(axis=0)
+        stopped_at = _least(network.rows.above(np.minimum, full_at), concerns)
         settled_at = np.minimum(stopped_at, reaches_ceiling_at)
         bottleneck = full_at <= network.rows.least_below(np.where(concerns & rising, settled_at, np.inf))
         if network.has_opposing:  # what one takes can make room for another, so one level after the other
-            next_to_rise = np.minimum(next_to_rise, np.where(rising, settled_at, np.inf).min(axis=0))
+            next_to_rise = np.minimum(next_to_rise, _least(settled_at, rising))
         stopped = network.concerned(bottleneck) | (reaches_ceiling_at <= stopped_at)
         settled = rising & stopped & (settled_at <= next_to_rise)
         share_A = np.minimum(weight * settled_at, ceiling_A)
         current_A = np.where(settled, np.maximum(share_A, current_A), current_A)
         if events is not None:
             events.append((settled, settled_at))
-        advances = settled.any(axis=0) | (next_to_rise > level)
-        waiting = (waiting > settled) & advances  # without a step forward all keep what they have
-        level = np.where(settled.any(axis=0), level, next_to_rise)
+        waiting = waiting > settled
+        if exists(waiting):
+            changes = settled.any(axis=0)
+            waiting &= changes | (next_to_rise > level)  # without a step forward all keep what they have
+            level = np.where(changes, level, next_to_rise)
     return current_A
+
+
+def _least(values: Floats, where: Bools) -> Floats:
+    """Take the minimum along the first axis of those values that count, infinite where there are none."""
+    least: Floats = np.minimum.reduce(np.where(where, values, np.inf))
+    return least
 
 
 def _levels_when_full(network: Network, current_A: Floats, rising: Bools, weight: Floats) -> Floats:

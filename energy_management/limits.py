@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 
 from energy_management.constraints import Kind, Network
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats, Ints, exists
 from energy_management.demand import Demand
 from energy_management.load import MeterBudgets
 from energy_management.schedules import CURRENT_A, EFFICIENCY, POWER_W, Limits, Schedules
@@ -53,7 +53,7 @@ class Limiter:
     def network(self, phases: Floats) -> Network:
         """Build the constraints when each EVSE charges on so many phases, an array over (EVSE, slot)."""
         kinds = [
-            kind for kind in self._kinds(phases) if any(np.isfinite(each).any() for each in kind.capacities)
+            kind for kind in self._kinds(phases) if any(exists(np.isfinite(each)) for each in kind.capacities)
         ]
         return Network(self.tree, kinds)
 
@@ -70,7 +70,7 @@ class Limiter:
         if self.meters is not None and (self.meters.taken_A < 0).any():
             room_A = self._room_beside_generation(self.meters, labels)
         yield Kind("A", labels, loads, room_A, self.sources_of(CURRENT_A))
-        if np.isfinite(power_W).any():
+        if exists(np.isfinite(power_W)):
             watts = takes_part * self._watts_per_ampere(phases)
             yield Kind("W", ("power",), [watts], [power_W / self.watt_scale], self.sources_of(POWER_W))
         if self.meters is not None:

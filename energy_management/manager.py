@@ -13,7 +13,7 @@ import numpy as np
 from energy_management.allocation import allocate
 from energy_management.closed_loop import ClosedLoop
 from energy_management.config import ManagerConfig
-from energy_management.coverage import Floats
+from energy_management.coverage import Floats, exists
 from energy_management.demand import IDLE, export_asked, read_demand
 from energy_management.explain import describe, explain
 from energy_management.hardening import SIGNS_OF_MALFORMED
@@ -182,7 +182,7 @@ class EnergyManager:
         setpoints, unusable = place_setpoints(tree, read.setpoints, timeline, readings)
         read.rejected.extend(unusable)
         exporting = export_asked(tree, imports, exports, setpoints)
-        limits = imports.beside(exports) if exporting.any() else imports
+        limits = imports.beside(exports) if exists(exporting) else imports
         loop = ClosedLoop(self.config, self.state.memory, states, monotonic_s)
         site = loop.wired(self.site, tree)
         present_A = limits.values[CURRENT_A, :, timeline.active]

@@ -10,7 +10,7 @@ import numpy as np
 from energy_management.allocation import share
 from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
-from energy_management.coverage import Floats
+from energy_management.coverage import Floats, exists
 from energy_management.demand import IDLE, Demand
 from energy_management.limits import Limiter
 from energy_management.schedules import ACTIVE_PHASES
@@ -36,7 +36,7 @@ class Choice:
     @property
     def exists(self) -> bool:
         """Whether any EVSE could change."""
-        return bool((self.low != self.high).any())
+        return exists(self.low != self.high)
 
 
 def choices(demand: Demand, mode: str) -> Choice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -26,12 +26,13 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     """
     coefficient, concerns = network.coefficient, network.concerns
     room = network.node_capacity * (1 - _USED_UP) - _USED_UP - nodes.total_below(coefficient * current_A)
-    step = np.where(concerns, coefficient * np.where(current_A > 0, 0.0, demand.minimum_A), -np.inf)
+    has_some = current_A > 0
+    step = np.where(concerns, coefficient * np.where(has_some, 0.0, demand.minimum_A), -np.inf)
     level = np.minimum(current_A / demand.weight, _HIGHEST_LEVEL)
     rank = level + 10 * _HIGHEST_LEVEL * demand.rank
     could_give_way = concerns & (current_A > demand.minimum_A * (1 + _USED_UP))
     highest = -nodes.least_below(np.where(could_give_way, -rank, np.inf))
-    is_highest = np.where(current_A > 0, rank + _USED_UP * (1 + level), np.inf)
+    is_highest = np.where(has_some, rank + _USED_UP * (1 + level), np.inf)
     used_up = room.take(nodes.pair_node, axis=1) < step.take(nodes.pair_evse, axis=1)
     marks: Bools = used_up & (
         is_highest.take(nodes.pair_evse, axis=0) >= highest.take(nodes.pair_node, axis=1)
@@ -64,20 +65,17 @@ def joined(marks: Bools, nodes: Coverage, names: Sequence[Callable[[Ints, Ints],
         For each kind, the names of some nodes in some slots.
     """
     slots = marks.shape[2]
-    slot, pair, kind = marks.T.nonzero()
+    pair, slot, kind = marks.transpose(1, 2, 0).nonzero()  # so that entries of a schedule follow each other
+    node = nodes.pair_node.take(pair)
     texts = np.empty(len(pair), dtype=np.object_)
     for number, names_of in enumerate(names):
-        chosen = np.flatnonzero(kind == number)
-        texts[chosen] = names_of(nodes.pair_node[pair[chosen]], slot[chosen])
-    count = np.bincount(slot * nodes.evses + nodes.pair_evse[pair], minlength=slots * nodes.evses)
-    result = np.full(slots * nodes.evses, "", dtype=np.object_)
-    result[count > 0] = _join_each(texts, count[count > 0])
-    return result.reshape(slots, nodes.evses).T
-
-
-def _join_each(texts: Texts, counts: Ints) -> Texts | list[str]:
-    """Join the first texts, then the next ones, and so on, as many each as the counts say."""
-    if len(counts) == len(texts):
-        return texts
-    parts, ends = texts.tolist(), counts.cumsum().tolist()
-    return [",".join(parts[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        chosen = kind == number
+        texts[chosen] = names_of(node[chosen], slot[chosen])
+    cells = nodes.pair_evse.take(pair) * slots + slot
+    order = cells.argsort(kind="stable")
+    bounds = cells.take(order).searchsorted(np.arange(nodes.evses * slots + 1)).tolist()
+    parts = texts.take(order).tolist()
+    joint = [
+        parts[start] if end == start + 1 else ",".join(parts[start:end]) for start, end in pairwise(bounds)
+    ]
+    return np.array(joint, dtype=np.object_).reshape(nodes.evses, slots)

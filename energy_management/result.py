@@ -82,8 +82,9 @@ def _phases_sources(limiter: Limiter, allocation: Allocation) -> Texts:
     marks = limits.values[MAX_PHASES].take(nodes.pair_node, axis=0) == most.take(nodes.pair_evse, axis=0)
 
     names = joined(marks[None], nodes, [limiter.sources_of(MAX_PHASES)])
+    is_limited = (allocation.phases == most) & (names != "")
     below = np.where(allocation.phases == demand.present_phases, KEPT, SWITCHED)
-    return np.where((allocation.phases == most) & (names != ""), names, below)
+    return np.where(is_limited, names, below)
 
 
 def enforced_limits(

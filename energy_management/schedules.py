@@ -143,9 +143,8 @@ class Schedules:
         """Who set a limit in some entries; empty where there is no such limit."""
         name = _FIELDS[field].name
         root, leaves = self.sides
-        lower_at_leaves = self.from_leaves[field, entries].tolist()
-        sides = [leaves if lower else root for lower in lower_at_leaves]
-        limits = [side[entry] for side, entry in zip(sides, entries.tolist(), strict=True)]
+        chosen = zip(entries.tolist(), self.from_leaves[field].take(entries).tolist(), strict=True)
+        limits = [leaves[entry] if lower else root[entry] for entry, lower in chosen]
         sources = [found[name].get("source", "") if name in found else "" for found in limits]
         if {*map(type, sources)} <= {str}:
             return sources
