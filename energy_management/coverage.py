@@ -50,12 +50,12 @@ class Coverage:
         self.pair_evse = np.arange(self.evses).repeat(lengths)
         self.pair_start = list(accumulate(lengths, initial=0))
         self._starts = np.array(self.pair_start[:-1], dtype=np.int64)
-        self._bounds = list(chain.from_iterable(zip(first, last, strict=True)))
+        self._bounds = np.array([self.first, self.last]).T.ravel()
 
     def total_below(self, values: Floats) -> Floats:
         """Sum over the EVSEs below each node."""
         sums = np.zeros((*values.shape[:-2], self.evses + 1, values.shape[-1]))
-        values.cumsum(axis=-2, out=sums[..., 1:, :])
+        np.add.accumulate(values, axis=-2, out=sums[..., 1:, :])
         return sums.take(self.last, axis=-2) - sums.take(self.first, axis=-2)
 
     def least_below(self, values: Floats) -> Floats:

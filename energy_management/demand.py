@@ -139,8 +139,8 @@ def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Dem
     return Demand(
         urgency=np.array(urgency),
         priority=np.array([found.priority for found in attributes]),
-        rank=np.array([[float(numbers[each])] for each in classes]),
-        weight=np.array([[found.weight] for found in attributes]),
+        rank=np.array([float(numbers[each]) for each in classes])[:, None],
+        weight=np.array([found.weight for found in attributes])[:, None],
         exporting=exporting,
         takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),
         minimum_A=minimum_A,

@@ -22,7 +22,7 @@ from energy_management.load import MeterBudgets, read_meters
 from energy_management.measurement import Reading
 from energy_management.phases import decide
 from energy_management.report import Report
-from energy_management.request import Request, read_request
+from energy_management.request import Request, flatten_if_tree, read_request
 from energy_management.result import enforced_limits, grants
 from energy_management.rotation import order_of_admission, take_turns
 from energy_management.run import Run
@@ -31,7 +31,7 @@ from energy_management.setpoints import place_setpoints
 from energy_management.site import Site
 from energy_management.state import EvseState, ManagerState
 from energy_management.timeline import Timeline, to_milliseconds
-from energy_management.tree import Tree, flatten
+from energy_management.tree import Tree
 
 NO_READINGS: Mapping[str, Reading] = {}
 
@@ -103,12 +103,13 @@ class EnergyManager:
         """
         monotonic_s = now.timestamp() if monotonic_s is None else monotonic_s
         self.state.advance_to(monotonic_s)
-        fingerprint = _fingerprint(request)
+        flat = flatten_if_tree(request)
+        fingerprint = None if flat is None else _fingerprint(request)
         if self._last is not None and self._last.holds(fingerprint, now, readings, monotonic_s):
             self._last.keep(monotonic_s)
             return self._last.result
         self._last = None
-        read = read_request(request)
+        read = read_request(request, flat)
         self.report = Report(read.rejected)
         if not read.tree.uuids:
             return []
@@ -255,9 +256,11 @@ class EnergyManager:
 
 
 def _fingerprint(request: Any) -> bytes | None:
-    """Two requests with the same bytes are equal; None for one that is not even JSON."""
+    """Two requests with the same bytes are equal; None for one that is not even JSON.
+
+    The request must be a tree: one that contains a node twice, or itself, would take for ever to encode.
+    """
     try:
-        flatten(request)  # one that contains a node twice, or itself, would take for ever to encode
         return msgspec.msgpack.encode(request)
     except (*SIGNS_OF_MALFORMED, RecursionError):
         return None

@@ -9,7 +9,7 @@ from energy_management import hardening
 from energy_management.demand import URGENCY
 from energy_management.schedules import Schedules, Stamps, read_schedules
 from energy_management.setpoints import read_setpoints
-from energy_management.tree import MalformedRequestError, Node, Tree, build, flatten
+from energy_management.tree import Flat, MalformedRequestError, Node, Tree, build, flatten
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,34 @@ class Request:
     rejected: list[tuple[str, str]]
 
 
-def read_request(request: Any) -> Request:
-    """Read a request of any content. What EVerest's types do not allow is made safe and reported."""
+def read_request(request: Any, flat: Flat | None) -> Request:
+    """Read a request of any content. What EVerest's types do not allow is made safe and reported.
+
+    Parameters
+    ----------
+    request : object
+    flat : Flat or None
+        Its nodes, or None if it is no tree.
+    """
+    if flat is not None:
+        try:
+            return _read(flat, [])
+        except hardening.SIGNS_OF_MALFORMED:
+            pass
+    safe, rejected = hardening.sanitise(request)
+    return _read(flatten(safe), rejected)
+
+
+def flatten_if_tree(request: Any) -> Flat | None:
+    """List all nodes of a request of any content; None if it is no tree of nodes."""
     try:
-        return _read(request, [])
+        return flatten(request)
     except hardening.SIGNS_OF_MALFORMED:
-        safe, rejected = hardening.sanitise(request)
-        return _read(safe, rejected)
+        return None
 
 
-def _read(request: Node, rejected: list[tuple[str, str]]) -> Request:
-    tree = build(*flatten(request))
+def _read(flat: Flat, rejected: list[tuple[str, str]]) -> Request:
+    tree = build(*flat)
     for position in tree.evses.tolist():
         if tree.nodes[position].get("evse_state", "Charging") not in URGENCY:
             raise MalformedRequestError

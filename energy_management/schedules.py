@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, compress
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -168,7 +168,7 @@ def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
     leaves = [*map(_LEAVES, entries), {}, {}]
     if not {*map(type, leaves)} <= {dict}:
         raise MalformedRequestError
-    two_sided = [position for position, limits in enumerate(leaves) if limits]
+    two_sided = list(compress(range(len(leaves)), leaves))
     limits = _read_limits([*root, *(leaves[position] for position in two_sided)])
     values = np.concatenate([limits[:, : len(root)], _read_facts(root, entries)])
     begins = list(accumulate(map(len, schedules), initial=0))
@@ -191,8 +191,8 @@ def _passes(node: Node) -> bool:
 
 def _ask_for_something(values: Floats, nodes: Sequence[Node], begins: list[int]) -> None:
     """Let entries of EVSEs that name neither current nor power ask for nothing."""
-    names_none = values[CURRENT_A : POWER_W + 1].min(axis=0) == np.inf
-    for position in np.flatnonzero(names_none[:-2]).tolist():
+    names_none = np.minimum(values[CURRENT_A, :-2], values[POWER_W, :-2]) == np.inf
+    for position in names_none.nonzero()[0].tolist():
         schedule = bisect_right(begins, position) - 1
         if nodes[schedule % len(nodes)]["node_type"] == "Evse":
             values[CURRENT_A, position] = 0.0
@@ -238,7 +238,12 @@ def _read_facts(root: list[Node], entries: list[Node]) -> Floats:
         raise MalformedRequestError
     if not ({*map(type, efficiency)} <= {int, float} and all(0 < each <= 1 for each in {*efficiency})):
         raise MalformedRequestError
-    return np.array([[each or 3 for each in active], can_switch, [*efficiency, 1.0, 1.0]], dtype=np.float64)
+    facts = np.ones((3, len(root)))
+    facts[0] = active
+    facts[0, facts[0] == 0] = 3
+    facts[1] = can_switch
+    facts[2, : len(entries)] = efficiency
+    return facts
 
 
 def is_limit(name: str, value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from energy_management.coverage import Coverage, Ints
 
 Node = dict[str, Any]
+Flat = tuple[list[Node], list[int]]
+"""All nodes of a request depth first, and the position of each one's parent."""
 
 
 class MalformedRequestError(Exception):
@@ -72,8 +75,8 @@ class Tree:
         return [self.uuids[position] for position in self.evses.tolist()]
 
 
-def flatten(request: Node) -> tuple[list[Node], list[int]]:
-    """All nodes of a request depth first, and the position of each one's parent.
+def flatten(request: Node) -> Flat:
+    """List all nodes of a request.
 
     Raises
     ------
@@ -123,15 +126,26 @@ def build(nodes: list[Node], parents: list[int]) -> Tree:
         first = [first[position] for position in kept]
         last = [last[position] for position in kept]
     own = [position for position, node in enumerate(nodes) if node["node_type"] == "Evse"]
-    paths = [_path(position, parents) for position in own]
     return Tree(
         nodes,
         [node["uuid"] for node in nodes],
         parents,
         np.array(own, dtype=np.int64),
-        Coverage(first, last, paths),
-        _chains(first, last, paths),
+        Coverage(first, last, _paths(own, parents, {node: node for node in range(len(nodes))})),
+        _chains(first, last, parents, own),
     )
+
+
+def _paths(own: list[int], parents: list[int], numbers: Mapping[int, int]) -> list[list[int]]:
+    """For each EVSE, list the numbers of the nodes from the root to itself that have one."""
+    above = {
+        parent: [numbers[node] for node in _path(parent, parents) if node in numbers]
+        for parent in {parents[position] for position in own}
+    }
+    return [
+        [*above[parents[position]], numbers[position]] if position in numbers else above[parents[position]]
+        for position in own
+    ]
 
 
 def _path(position: int, parents: list[int]) -> list[int]:
@@ -143,7 +157,7 @@ def _path(position: int, parents: list[int]) -> list[int]:
     return path[::-1]
 
 
-def _chains(first: list[int], last: list[int], paths: list[list[int]]) -> Chains:
+def _chains(first: list[int], last: list[int], parents: list[int], own: list[int]) -> Chains:
     begins = [k for k in range(len(first)) if k == 0 or (first[k], last[k]) != (first[k - 1], last[k - 1])]
     alone = [number for number, k in enumerate(begins) if last[k] - first[k] == 1]
     shared = [number for number, k in enumerate(begins) if number == 0 or last[k] - first[k] > 1]
@@ -151,6 +165,6 @@ def _chains(first: list[int], last: list[int], paths: list[list[int]]) -> Chains
     rows = Coverage(
         [first[begins[number]] for number in shared],
         [last[begins[number]] for number in shared],
-        [[row_of[node] for node in path if node in row_of] for path in paths],
+        _paths(own, parents, row_of),
     )
     return Chains(begins, alone, shared, rows)
