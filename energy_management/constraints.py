@@ -61,6 +61,8 @@ class Network:
         The limits of the nodes.
     capacity : ndarray, shape (families, rows, slots)
         What the sum of coefficient x current of the EVSEs in a row may be.
+    concerns : ndarray of bool, shape (families, evses, slots)
+        Which EVSEs draw on which family.
     alone : ndarray, shape (families, evses, slots)
         What coefficient x current of one EVSE may be, as far as limits for it alone go.
     ceiling_A : ndarray, shape (evses, slots)
@@ -78,12 +80,9 @@ class Network:
         self.capacity = merged.take(tree.chains.shared, axis=1)
         self.alone = merged.take(tree.chains.alone, axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.ceiling_A = np.where(self.coefficient > 0, self.alone / self.coefficient, np.inf).min(axis=0)
-
-    @cached_property
-    def concerns(self) -> Bools:
-        """Which EVSEs draw on which family of constraints, shape (families, evses, slots)."""
-        return self.coefficient > 0
+            current_A = self.alone / self.coefficient
+        self.concerns = self.coefficient > 0
+        self.ceiling_A = np.minimum.reduce(current_A, where=self.concerns, initial=np.inf)
 
     @cached_property
     def full_at(self) -> Floats:
@@ -106,9 +105,9 @@ class Network:
             What each EVSE keeps whatever they take, and may have at most.
         """
         part = copy(self)
-        part.__dict__.pop("concerns", None)
         part.__dict__.pop("full_at", None)
         part.coefficient = self.coefficient[..., slot : slot + 1]
+        part.concerns = self.concerns[..., slot : slot + 1]
         part.capacity = np.maximum(self.capacity[..., slot : slot + 1] - reserved, part.load(floor_A))
         part.ceiling_A = ceiling_A
         return part
@@ -126,16 +125,16 @@ class Network:
     @cached_property
     def powers(self) -> Ints:
         """The families that limit power."""
-        return np.array(
-            [k for k, (kind, _) in enumerate(self.labelled()) if kind.unit == "W"], dtype=np.int64
-        )
+        return self._measured_in("W")
 
     @cached_property
     def currents(self) -> Ints:
         """The families that limit current."""
-        return np.array(
-            [k for k, (kind, _) in enumerate(self.labelled()) if kind.unit == "A"], dtype=np.int64
-        )
+        return self._measured_in("A")
+
+    def _measured_in(self, unit: Literal["A", "W"]) -> Ints:
+        families = [family for family, (kind, _) in enumerate(self.labelled()) if kind.unit == unit]
+        return np.array(families, dtype=np.int64)
 
     def load(self, current_A: Floats) -> Floats:
         """Sum coefficient x current in each row, shape (families, rows, slots)."""

@@ -30,7 +30,7 @@ def explain(run: Run, evse: int, slot: int) -> str:
 
 def _reasons(run: Run, evse: int, slot: int) -> Iterator[str]:
     demand = run.limiter.demand
-    column = int(run.columns(slot)[evse])
+    column = run.column(evse, slot)
     current_A = run.allocation.current_A[evse, column]
     minimum_A = demand.minimum_A[evse, column]
     if demand.urgency[evse] == IDLE:

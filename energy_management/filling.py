@@ -69,7 +69,7 @@ def fill(
             events.append((settled, settled_at))
         waiting = waiting > settled
         if exists(waiting):
-            changes = settled.any(axis=0)
+            changes = np.logical_or.reduce(settled)
             waiting &= changes | (next_to_rise > level)  # without a step forward all keep what they have
             level = np.where(changes, level, next_to_rise)
     return current_A
@@ -77,7 +77,7 @@ def fill(
 
 def _least(values: Floats, where: Bools) -> Floats:
     """Take the minimum along the first axis of those values that count, infinite where there are none."""
-    least: Floats = np.minimum.reduce(np.where(where, values, np.inf))
+    least: Floats = np.minimum.reduce(values, where=where, initial=np.inf)
     return least
 
 

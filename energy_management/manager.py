@@ -238,16 +238,15 @@ class EnergyManager:
     def _remember(self, run: Run) -> None:
         """Keep what the next run needs to know of this one."""
         demand, allocation = run.limiter.demand, run.allocation
-        at = (np.arange(len(run.states)), run.columns(run.timeline.active))
-        minimum_A = demand.minimum_A[at]
-        asks = (minimum_A > 0) & (demand.urgency != IDLE) & (minimum_A <= allocation.network.ceiling_A[at])
-        take_turns(
-            run.states, asks, allocation.served[at] & asks, run.monotonic_s, self.config.rotation_interval_s
-        )
-        signed_A = np.where(demand.exporting[:, run.timeline.active], -1.0, 1.0) * allocation.current_A[at]
-        granted_A = np.where(allocation.loaded[(slice(None), *at)], signed_A, 0.0)
+        at = run.at_present
+        minimum_A = demand.minimum_A.take(at)
+        fits_alone = minimum_A <= allocation.network.ceiling_A.take(at)
+        asks = fits_alone & (minimum_A > 0) & (demand.urgency != IDLE)
+        served = asks & allocation.served.take(at)
+        take_turns(run.states, asks, served, run.monotonic_s, self.config.rotation_interval_s)
+        granted_A = np.where(run.loaded_at_present, run.grants.current_A[:, run.timeline.active], 0.0)
         for state, dropped, currents in zip(
-            run.states, allocation.dropped[at].tolist(), granted_A.T.tolist(), strict=True
+            run.states, allocation.dropped.take(at).tolist(), granted_A.T.tolist(), strict=True
         ):
             state.granted_A = (currents[0], currents[1], currents[2])
             if dropped:

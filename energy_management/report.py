@@ -83,9 +83,8 @@ class Report:
         """Current per grid phase of each EVSE in the slot that is active now [A]; export is negative."""
         if self.run is None:
             return {}
-        active = self.run.timeline.active
-        loaded = self.run.allocation.loaded[:, np.arange(self.evses), self.run.columns(active)]
-        currents = np.where(loaded, self.run.grants.current_A[:, active], 0.0)
+        present_A = self.run.grants.current_A[:, self.run.timeline.active]
+        currents = np.where(self.run.loaded_at_present, present_A, 0.0)
         return {
             uuid: (values[0], values[1], values[2])
             for uuid, values in zip(self.run.limiter.tree.evse_uuids, currents.T.tolist(), strict=True)
@@ -119,7 +118,7 @@ def _node_load(run: Run, node: int) -> NodeLoad:
     active = run.timeline.active
     below = slice(int(tree.coverage.first[node]), int(tree.coverage.last[node]))
     currents = run.grants.current_A[below, active]
-    loaded = run.allocation.loaded[:, np.arange(run.grants.current_A.shape[0]), run.columns(active)][:, below]
+    loaded = run.loaded_at_present[:, below]
     load = network.coefficient[:, below, active] @ run.allocation.current_A[below, active]
     scale = run.limiter.watt_scale[node, active]
     limit_A, limit_W = np.full(3, np.inf), np.inf

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from energy_management.allocation import Allocation
-from energy_management.coverage import Bools, Floats, Ints, Texts
+from energy_management.coverage import Bools, Floats, Ints, Texts, exists
 from energy_management.limits import Limiter
 from energy_management.reasons import binding_sources, joined
 from energy_management.schedules import MAX_PHASES
@@ -57,9 +57,9 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
             return values
         return np.where(demand.exporting, values[:, slots:], values[:, :slots])
 
-    limits_power = np.isfinite(network.node_capacity[network.powers]).any(axis=0)
+    limits_power = np.logical_or.reduce(np.isfinite(network.node_capacity.take(network.powers, axis=0)))
     current_A = asked_for(allocation.current_A)
-    if demand.exporting.any():
+    if exists(demand.exporting):
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
     phases = asked_for(allocation.phases)
     sources = asked_for(binding_sources(network, nodes, demand, allocation.target_A))

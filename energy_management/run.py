@@ -45,10 +45,26 @@ class Run:
     states: list[EvseState]
     decision: Decision
 
-    def columns(self, slot: int) -> Ints:
-        """Where arrays of the allocation hold a slot of the timeline in the direction asked of each EVSE."""
-        demand = self.limiter.demand
-        return np.where(demand.exporting[:, slot], slot + demand.slots, slot)
+    def column(self, evse: int, slot: int) -> int:
+        """Where arrays of the allocation hold a slot of the timeline in the direction asked of an EVSE."""
+        exporting = bool(self.limiter.demand.exporting[evse, slot])
+        return slot + len(self.timeline) if exporting else slot
+
+    @cached_property
+    def at_present(self) -> Ints:
+        """Where flattened arrays of the allocation hold each EVSE as it is asked for in the active slot."""
+        exporting, takes_part = self.limiter.demand.exporting, self.limiter.demand.takes_part
+        directions = exporting[:, self.timeline.active]
+        evses, columns = takes_part.shape
+        begins = np.arange(0, evses * columns, columns)
+        present: Ints = begins + self.timeline.active + directions * len(self.timeline)
+        return present
+
+    @property
+    def loaded_at_present(self) -> Bools:
+        """Which grid phases each EVSE loads in the active slot, shape (3, evses)."""
+        loaded = self.allocation.loaded
+        return loaded.reshape(len(loaded), -1).take(self.at_present, axis=1)
 
     @cached_property
     def binding(self) -> Bools:

@@ -26,19 +26,19 @@ class Chains:
 
     Attributes
     ----------
-    begins : list of int
+    begins : ndarray of int
         The node with which each chain begins, depth first.
-    alone : list of int
+    alone : ndarray of int
         The chain that covers each EVSE alone.
-    shared : list of int
+    shared : ndarray of int
         The chains that cover more than one EVSE, and always that of the root.
     rows : Coverage
         Which EVSEs the shared chains cover.
     """
 
-    begins: list[int]
-    alone: list[int]
-    shared: list[int]
+    begins: Ints
+    alone: Ints
+    shared: Ints
     rows: Coverage
 
 
@@ -130,7 +130,7 @@ def build(nodes: list[Node], parents: list[int]) -> Tree:
         nodes,
         [node["uuid"] for node in nodes],
         parents,
-        np.array(own, dtype=np.int64),
+        _numbers(own),
         Coverage(first, last, _paths(own, parents, {node: node for node in range(len(nodes))})),
         _chains(first, last, parents, own),
     )
@@ -167,4 +167,8 @@ def _chains(first: list[int], last: list[int], parents: list[int], own: list[int
         [last[begins[number]] for number in shared],
         _paths(own, parents, row_of),
     )
-    return Chains(begins, alone, shared, rows)
+    return Chains(_numbers(begins), _numbers(alone), _numbers(shared), rows)
+
+
+def _numbers(values: list[int]) -> Ints:
+    return np.array(values, dtype=np.int64)
