@@ -64,17 +64,18 @@ def joined(marks: Bools, nodes: Coverage, names: Sequence[Callable[[Ints, Ints],
     names : sequence of callables
         For each kind, the names of some nodes in some slots.
     """
-    slots = marks.shape[2]
-    pair, slot, kind = marks.transpose(1, 2, 0).nonzero()  # so that entries of a schedule follow each other
-    node = nodes.pair_node.take(pair)
-    texts = np.empty(len(pair), dtype=np.object_)
-    for number, names_of in enumerate(names):
-        chosen = kind == number
-        texts[chosen] = names_of(node[chosen], slot[chosen])
-    cells = nodes.pair_evse.take(pair) * slots + slot
-    order = cells.argsort(kind="stable")
-    bounds = cells.take(order).searchsorted(np.arange(nodes.evses * slots + 1)).tolist()
-    parts = texts.take(order).tolist()
+    _, pairs, slots = marks.shape
+    texts: list[str] = []
+    places = []
+    for kind, names_of in enumerate(names):
+        pair, slot = marks[kind].nonzero()
+        texts += names_of(nodes.pair_node.take(pair), slot)
+        places.append((nodes.pair_evse.take(pair) * slots + slot) * pairs + pair)
+    place = np.concatenate(places)  # by EVSE, slot and node, in this order
+    order = place.argsort(kind="stable")
+    ends = np.arange(nodes.evses * slots + 1) * pairs
+    bounds = place.take(order).searchsorted(ends).tolist()
+    parts = [texts[number] for number in order.tolist()]
     joint = [
         parts[start] if end == start + 1 else ",".join(parts[start:end]) for start, end in pairwise(bounds)
     ]
