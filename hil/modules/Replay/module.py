@@ -9,8 +9,8 @@ from everest.framework import Module, RuntimeSession, log
 
 from hil.replay.transcript import ANSWER_S, load_transcript, moved
 
-SETTLE_S = 0.5
-"""Between global ready and the first request."""
+FIRST_ANSWER_S = 8.0
+"""A manager that has just started may take its time for the first request; the recording waits that long."""
 
 
 def main() -> None:
@@ -21,13 +21,13 @@ def main() -> None:
     config = module.say_hello().configs.module or {}
     transcript = load_transcript(Path(config["transcript"]))
     speed = config["speed"]
-    module.implement_command("energy_grid", "enforce_limits", lambda _: None)
-    ready = threading.Event()
+    ready, answered = threading.Event(), threading.Event()
+    module.implement_command("energy_grid", "enforce_limits", lambda _: answered.set())
     module.init_done(ready.set)
     ready.wait()
 
     answered_before = {run.seen for run in transcript.runs}
-    due = time.monotonic() + SETTLE_S
+    due = time.monotonic()
     last_s = transcript.requests[0].at_s
     for index, request in enumerate(transcript.requests):
         pause_s = (request.at_s - last_s) / speed
@@ -38,6 +38,9 @@ def main() -> None:
         if speed > 1:
             data["priority_request"] = True
         module.publish_variable("energy_grid", "energy_flow_request", data)
+        if index == 0:
+            answered.wait(FIRST_ANSWER_S)
+            due = time.monotonic()
     log.info(f"replayed {len(transcript.requests)} requests")
     threading.Event().wait()  # EVerest takes a module that returns for a crash
 
