@@ -30,11 +30,15 @@ class RelayConfig:
 
 @dataclass(frozen=True, slots=True)
 class ContactorConfig:
-    """Contactors of ours before a connector: `phases` joins L2 and L3, `main` cuts everything."""
+    """Contactors of ours before a connector: `phases` joins L2 and L3, `main` cuts everything.
+
+    Two switches are at least `hold_off_s` apart.
+    """
 
     board: str
     phases: Contactor
     main: Contactor | None = None
+    hold_off_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,7 +313,8 @@ class _Reader:
 
 def _contactors(section: ContactorSection) -> ContactorConfig:
     main = Contactor(section.main, section.main_feedback) if section.main is not None else None
-    return ContactorConfig(section.board, Contactor(section.phases, section.phases_feedback), main)
+    phases = Contactor(section.phases, section.phases_feedback)
+    return ContactorConfig(section.board, phases, main, hold_off_s=section.hold_off)
 
 
 def _unit(section: DeviceSection, profile: Profile) -> int:

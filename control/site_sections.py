@@ -181,6 +181,8 @@ class ContactorSection(Section, frozen=True, kw_only=True):
         Relay of the contactor that cuts everything, if there is one besides the charger's own.
     main_feedback : int or None
         Input with its auxiliary contact.
+    hold_off : Seconds
+        Least time between two switches.
     """
 
     board: str
@@ -188,6 +190,7 @@ class ContactorSection(Section, frozen=True, kw_only=True):
     phases_feedback: Number | None = None
     main: Number | None = None
     main_feedback: Number | None = None
+    hold_off: Seconds = 300.0
 
 
 class ConnectorSection(EvseSection, frozen=True, kw_only=True):
