@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from control.meters import CONNECTED
 from control.own_tree import OwnTree
 from control.settings import Settings, SettingsError
 from control.tree import OwnNode
-from energy_management import EvseAttributes, NodeAttributes, Site
+from energy_management import EvseAttributes, ManagerConfig, NodeAttributes, Site
 
 if TYPE_CHECKING:
-    from control.site_file import EvseSection, GridSection, NodeSection, SiteFile
+    from control.site_file import EvseSection, GridSection, NodeSection, SharingSection, SiteFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Installation:
         Which nodes and EVSEs each bridged meter measures.
     stale_after_s : mapping of meter to seconds
         All meters, with the age beyond which their readings do not count.
+    engine : ManagerConfig
+        Settings of the allocation.
     """
 
     tree: OwnTree
@@ -40,6 +42,7 @@ class Installation:
     reserves_A: Mapping[str, float] = field(default_factory=dict)
     measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stale_after_s: Mapping[str, float] = field(default_factory=dict)
+    engine: ManagerConfig = field(default_factory=ManagerConfig)
 
 
 def read_site(path: Path | None) -> SiteFile | None:
@@ -88,7 +91,9 @@ def installation(
     if site_file is None:
         meter_only = {own: NodeAttributes(fallback_A=0.0)} if has_powermeter else {}
         connected = {CONNECTED: NodeAttributes().stale_after_s} if has_powermeter else {}
-        return Installation(OwnTree(root), Site(nodes=meter_only), stale_after_s=connected)
+        return Installation(
+            OwnTree(root), Site(nodes=meter_only), stale_after_s=connected, engine=settings.engine
+        )
 
     from control.site_sections import GRID  # noqa: PLC0415 - as in `read_site`
 
@@ -109,7 +114,7 @@ def installation(
             },
             {
                 **{name: uuid(node.parent) for name, node in site_file.nodes.items()},
-                **{name: uuid(connector.node) for name, connector in site_file.connectors.items()},
+                **{name: uuid(evse.node) for name, evse in evses.items()},
             },
         ),
         Site(
@@ -119,6 +124,7 @@ def installation(
         {name: node.reserve for name, node in nodes.items()},
         _measures({**nodes, **evses}),
         _stale_after_s(site_file, [*nodes.values()], has_powermeter=has_powermeter),
+        _engine(settings.engine, site_file.sharing),
     )
 
 
@@ -142,7 +148,26 @@ def _node_attributes(node: NodeSection | GridSection, *, is_metered: bool) -> No
     # The reserve is taken off the fuse in the tree, where it counts without a meter, too, and can change.
     # A node with a meter has a fallback from the start: what is not measured yet must not count as free.
     fallback_A = (node.fallback or 0.0) if is_metered else None
-    return NodeAttributes(node.max_unbalance, 0.0, fallback_A, node.stale_after)
+    return NodeAttributes(
+        node.max_unbalance,
+        0.0,
+        fallback_A,
+        node.stale_after,
+        node.frozen_after,
+        node.stable_after,
+        node.base_load_falls_after,
+        node.counts_generation,
+    )
+
+
+def _engine(config: ManagerConfig, sharing: SharingSection) -> ManagerConfig:
+    return replace(
+        config,
+        rise_interval_s=sharing.rise_interval,
+        deadband_A=sharing.deadband,
+        unused_after_s=sharing.unused_after,
+        unused_margin_A=sharing.unused_margin,
+    )
 
 
 def _measures(parts: Mapping[str, NodeSection | GridSection | EvseSection]) -> dict[str, tuple[str, ...]]:

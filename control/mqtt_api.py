@@ -42,7 +42,7 @@ class MqttApi:
     def __init__(
         self, broker: Broker, module_id: str, command: Callable[[str, object], JsonObject], log: Log
     ) -> None:
-        self.root = f"{ROOT}/{module_id}"
+        self.root = f"{broker.prefix}{ROOT}/{module_id}"
         self._broker = broker
         self._command = command
         self._log = log

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from control.broker import Broker
 from control.clock import Clock
 from control.commands import Commands
 from control.dispatch import Outcome
@@ -29,6 +30,8 @@ class Observers:
 
     Parameters
     ----------
+    broker : Broker
+        Broker of the MQTT API.
     states : SiteStates
         What there is to see.
     commands : Commands
@@ -42,6 +45,7 @@ class Observers:
         settings: Settings,
         outside: Outside,
         *,
+        broker: Broker,
         states: SiteStates,
         commands: Commands,
         statistics: Statistics,
@@ -49,7 +53,7 @@ class Observers:
         clock: Clock,
     ) -> None:
         self._log = outside.log
-        self._mqtt = _mqtt(settings, outside, commands) if settings.mqtt_api else None
+        self._mqtt = _mqtt(settings, broker, outside, commands) if settings.mqtt_api else None
         self._metrics: Metrics | None = None
         if settings.metrics_port:
             from control.metrics import Metrics  # noqa: PLC0415 - see above
@@ -105,10 +109,10 @@ def _everest(outside: Outside) -> list[Sink]:
     return [show] if outside.has_control else []
 
 
-def _mqtt(settings: Settings, outside: Outside, commands: Commands) -> MqttApi:
+def _mqtt(settings: Settings, broker: Broker, outside: Outside, commands: Commands) -> MqttApi:
     from control.mqtt_api import MqttApi  # noqa: PLC0415 - see above
 
-    return MqttApi(settings.broker or outside.broker, settings.module_id, commands.call, outside.log)
+    return MqttApi(broker, settings.module_id, commands.call, outside.log)
 
 
 def _over_mqtt(settings: Settings, mqtt: MqttApi | None) -> list[Sink]:

@@ -22,7 +22,7 @@ class OwnTree:
     nodes : mapping of uuid to OwnNode
         Nodes below it.
     parents : mapping of uuid to uuid
-        The node above a node or a child; what is not named hangs below the root.
+        The node above a node or a child, by the child's own uuid; what is not named hangs below the root.
     """
 
     root: OwnNode
@@ -38,15 +38,15 @@ class OwnTree:
     def evses_below(self, children: Mapping[str, JsonObject]) -> Mapping[str, int]:
         """Count the EVSEs of every node, and of every EVSE itself, by uuid."""
         counts: Counter[str] = Counter()
-        for child, request in children.items():
+        for request in children.values():
             for node in walk(request):
                 counts[node["uuid"]] += sum(1 for _ in evse_uuids(node))
-            for uuid in self._above(child):
+            for uuid in self._above(request["uuid"]):
                 counts[uuid] += sum(1 for _ in evse_uuids(request))
         return counts
 
     def _above(self, name: str) -> Iterator[str]:
-        """Own nodes above a child, the nearest first."""
+        """Own nodes above a node or a child's uuid, the nearest first."""
         while name != self.root.uuid:
             name = self.parents.get(name, self.root.uuid)
             yield name
@@ -90,7 +90,7 @@ class OwnTree:
                 if parent(name) == uuid
             ]
             return nodes + [
-                limited(request, external) for child, request in children.items() if parent(child) == uuid
+                limited(request, external) for request in children.values() if parent(request["uuid"]) == uuid
             ]
 
         return self.root.request(

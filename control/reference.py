@@ -52,10 +52,10 @@ def reference(manifest: Mapping[str, Any]) -> str:
     ]
     for name, field in definitions[Sections.__name__]["properties"].items():
         section = getattr(site_sections, _referred(field))
-        parts += _section(
-            f"`{name}`" if name == site_sections.GRID else f"`{name}.<name>`", section, definitions
-        )
-    parts += _section("`connectors.<name>.contactors`", site_sections.ContactorSection, definitions)
+        title = f"`{name}.<name>`" if "additionalProperties" in field else f"`{name}`"
+        parts += _section(title, section, definitions)
+        if section is site_sections.ConnectorSection:
+            parts += _section("`connectors.<name>.contactors`", site_sections.ContactorSection, definitions)
     return "\n".join(parts)
 
 

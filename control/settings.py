@@ -6,7 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from control.broker import Broker, BrokerError
 from control.dimming import Floor
 from energy_management import ManagerConfig
 
@@ -36,8 +35,6 @@ class Settings:
         Fuse per phase; None when the config gives none.
     site_file, state_file : Path or None
         None when the config names none.
-    broker : Broker or None
-        Broker of the MQTT API; None is EVerest's own.
     floor : Floor
         What limits that dim must leave.
     external_limits_dim : bool
@@ -54,7 +51,6 @@ class Settings:
     enhance_external_schedule: bool = False
     child_timeout_s: float = 10.0
     mqtt_api: bool = False
-    broker: Broker | None = None
     home_assistant: bool = False
     metrics_port: int = 0
     metrics_address: str = "127.0.0.1"
@@ -91,7 +87,6 @@ class Settings:
             enhance_external_schedule=config.get("enhance_external_schedule", False),
             child_timeout_s=config.get("child_timeout_s", 10.0),
             mqtt_api=config.get("mqtt_api", False),
-            broker=_broker(module_id, config, base),
             home_assistant=config.get("home_assistant", False),
             metrics_port=config.get("metrics_port", 0),
             metrics_address=config.get("metrics_address", "127.0.0.1"),
@@ -105,11 +100,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What is connected to the instance: numbers of connections, and of connectors it drives itself."""
+    """What is connected to the instance: numbers of connections, and of what the site file adds to them."""
 
     trunks: int = 0
     consumers: int = 0
     bridged_connectors: int = 0
+    nodes: int = 0
 
     @property
     def has_children(self) -> bool:
@@ -148,6 +144,11 @@ def _problems(settings: Settings, wiring: Wiring, *, has_fuse: bool) -> list[str
             "energy_trunk is connected and so are children (energy_consumer, connectors of the site file): "
             "connect the trunk, which brings its own children, or the children"
         )
+    elif wiring.trunks and wiring.nodes:
+        problems.append(
+            "energy_trunk is connected, which brings its own tree, and the site file has nodes: connect what "
+            "they feed as energy_consumer, or leave the nodes out"
+        )
     elif not wiring.trunks and not wiring.has_children:
         wanted = "energy_consumer" if settings.role is Role.NODE else "energy_trunk or energy_consumer"
         problems.append(f"nothing to manage: connect {wanted}, or name connectors in the site file")
@@ -160,19 +161,3 @@ def _problems(settings: Settings, wiring: Wiring, *, has_fuse: bool) -> list[str
 
 def _path(text: str, base: Path) -> Path | None:
     return base / text if text else None
-
-
-def _broker(module_id: str, config: Mapping[str, Any], base: Path) -> Broker | None:
-    url = config.get("mqtt_broker", "")
-    password_file = _path(config.get("mqtt_password_file", ""), base)
-    ca_file = _path(config.get("mqtt_ca_file", ""), base)
-    if not url:
-        if password_file or ca_file:
-            raise SettingsError(
-                f"{module_id}: mqtt_password_file and mqtt_ca_file are for mqtt_broker: set it, too"
-            )
-        return None
-    try:
-        return Broker.of_url(url, password_file, ca_file)
-    except BrokerError as error:
-        raise SettingsError(f"{module_id}: mqtt_broker: {error}") from error

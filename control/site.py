@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from control.branches import BranchKeeper
+from control.broker import Broker
 from control.clock import Clock, Instant, system_clock
 from control.commands import Commands
 from control.connector_faults import ConnectorFaults
@@ -88,7 +89,9 @@ class EnergySite:
             notices=self._notices,
             clock=clock,
         )
-        self._bridged = self._bridge(site_file, place, restored, outside) if site_file else None
+        self._bridged = (
+            self._bridge(site_file, place, restored, outside) if site_file and site_file.buses else None
+        )
         self._role = self._play(settings, place, restored, outside)
         node = self._role if isinstance(self._role, Node) else None
         self.handlers = Handlers(
@@ -114,6 +117,7 @@ class EnergySite:
         self._observers = Observers(
             settings,
             outside,
+            broker=_broker(outside.broker, site_file),
             states=self._states,
             commands=self.commands,
             statistics=lambda: self._bridged.statistics if self._bridged else {},
@@ -162,7 +166,7 @@ class EnergySite:
             )
         return Manager(
             own=place.tree,
-            config=settings.engine,
+            config=place.engine,
             site=place.site,
             state=restored.allocation,
             inbox=self._inbox,
@@ -238,7 +242,12 @@ class EnergySite:
         self._everest.publish("energy_grid", "energy_flow_request", request)
 
 
+def _broker(everest: Broker, site_file: SiteFile | None) -> Broker:
+    own = site_file.broker if site_file else None
+    return own.completed(everest) if own else everest
+
+
 def _wiring(outside: Outside, site_file: SiteFile | None) -> Wiring:
     trunks = len(outside.children) if outside.has_trunk else 0
-    connectors = len(site_file.connectors) if site_file else 0
-    return Wiring(trunks, len(outside.children) - trunks, connectors)
+    connectors, nodes = (len(site_file.connectors), len(site_file.nodes)) if site_file else (0, 0)
+    return Wiring(trunks, len(outside.children) - trunks, connectors, nodes)

@@ -16,20 +16,32 @@ from bsp.relay_profile import RelayProfile, relay_profile
 from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
 from bsp.yaml_file import FileError, Key, YamlFile
+from control.broker import Broker
+from control.site_broker import BrokerReader
 from control.site_sections import (
     GRID,
+    AnyDeviceSection,
     BusSection,
     ConnectorSection,
     ContactorSection,
-    DeviceSection,
     EvseSection,
     FuseSection,
     GridSection,
     NodeSection,
     Sections,
+    SharingSection,
 )
 
-__all__ = ["GRID", "EvseSection", "GridSection", "NodeSection", "SiteError", "SiteFile", "load_site"]
+__all__ = [
+    "GRID",
+    "EvseSection",
+    "GridSection",
+    "NodeSection",
+    "SharingSection",
+    "SiteError",
+    "SiteFile",
+    "load_site",
+]
 
 P = TypeVar("P", bound=Profile)
 
@@ -50,6 +62,10 @@ class SiteFile:
         As written, by the name that is also their uuid in the energy tree.
     buses, bridged_meters, bridged_relays, bridged_connectors : mapping
         The same as the bridge takes them.
+    sharing : SharingSection
+        As written.
+    broker : Broker or None
+        Broker of the MQTT API, as far as the file describes it.
     """
 
     grid: GridSection | None
@@ -60,6 +76,8 @@ class SiteFile:
     bridged_meters: Mapping[str, MeterConfig]
     bridged_relays: Mapping[str, RelayConfig]
     bridged_connectors: Mapping[str, ConnectorConfig]
+    sharing: SharingSection
+    broker: Broker | None
 
 
 def load_site(path: Path) -> SiteFile:
@@ -95,6 +113,7 @@ class _Reader:
         self._meters: dict[str, MeterProfile] = {}
         self._connectors: dict[str, ConnectorProfile] = {}
         self._relays: dict[str, RelayProfile] = {}
+        self._broker = BrokerReader(sections.mqtt, directory) if sections.mqtt is not None else None
 
     def problems(self) -> Iterator[tuple[Key, str]]:
         """Yield what is wrong, as key and reason."""
@@ -105,6 +124,8 @@ class _Reader:
         yield from self._address_problems()
         yield from self._limit_problems()
         yield from self._contactor_problems()
+        if self._broker is not None:
+            yield from ((("mqtt", *key), reason) for key, reason in self._broker.problems())
 
     def site(self) -> SiteFile:
         """Put the site together."""
@@ -126,6 +147,8 @@ class _Reader:
                 for name, relay in sections.relays.items()
             },
             bridged_connectors={name: self._connector(name) for name in sections.connectors},
+            sharing=sections.sharing,
+            broker=self._broker.broker() if self._broker is not None else None,
         )
 
     def _connector(self, name: str) -> ConnectorConfig:
@@ -178,7 +201,11 @@ class _Reader:
         yield from self._load(self._sections.relays, "relays", self._relays, relay_profile)
 
     def _load(
-        self, sections: Mapping[str, DeviceSection], kind: str, into: dict[str, P], load: Callable[[str], P]
+        self,
+        sections: Mapping[str, AnyDeviceSection],
+        kind: str,
+        into: dict[str, P],
+        load: Callable[[str], P],
     ) -> Iterator[tuple[Key, str]]:
         for name, section in sections.items():
             try:
@@ -219,10 +246,10 @@ class _Reader:
         for key, part in parts:
             if part.meter is not None:
                 yield from _unknown((*key, "meter"), "meter", part.meter, sections.meters)
-        for name, connector in sections.connectors.items():
-            known = [GRID, *sections.nodes]
-            yield from _unknown(("connectors", name, "node"), "node", connector.node, known)
-            if name in sections.evses:
+            if isinstance(part, EvseSection):
+                yield from _unknown((*key, "node"), "node", part.node, [GRID, *sections.nodes])
+        for name in sections.evses:
+            if name in sections.connectors:
                 yield ("evses", name), "is a connector, too; give its attributes there"
 
     def _node_problems(self) -> Iterator[tuple[Key, str]]:
@@ -302,7 +329,7 @@ class _Reader:
             **{("relays", name): profile for name, profile in self._relays.items()},
         }
 
-    def _devices(self) -> list[tuple[Key, DeviceSection]]:
+    def _devices(self) -> list[tuple[Key, AnyDeviceSection]]:
         sections = self._sections
         return [
             *((("meters", name), meter) for name, meter in sections.meters.items()),
@@ -317,7 +344,7 @@ def _contactors(section: ContactorSection) -> ContactorConfig:
     return ContactorConfig(section.board, phases, main, hold_off_s=section.hold_off)
 
 
-def _unit(section: DeviceSection, profile: Profile) -> int:
+def _unit(section: AnyDeviceSection, profile: Profile) -> int:
     return profile.unit if section.unit is None else section.unit
 
 

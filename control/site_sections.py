@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from bsp.yaml_file import Amperes, Seconds, Volts
+from energy_management import ManagerConfig, NodeAttributes
 
 GRID = "grid"
 """Name of the node at the root."""
@@ -16,6 +17,7 @@ GRID = "grid"
 PhaseRotation = Literal["L1 L2 L3", "L2 L3 L1", "L3 L1 L2", "L1 L3 L2", "L2 L1 L3", "L3 L2 L1", "unknown"]
 """Grid phases that the connector's L1, L2, L3 are wired to."""
 Unit = Annotated[int, msgspec.Meta(ge=1, le=255, description="Modbus address")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Number = Annotated[int, msgspec.Meta(ge=1, description="number of a relay or input, from 1")]
 Weight = Annotated[
     float, msgspec.Meta(ge=0.001, le=1000, description="share relative to others of the same priority")
@@ -43,8 +45,16 @@ class FuseSection(Section, frozen=True, kw_only=True):
         Largest difference between two phases.
     stale_after : Seconds
         Age of a reading beyond which it no longer counts.
+    frozen_after : Seconds
+        Readings under load that stay the same to the last digit for so long are not believed any more.
+    stable_after : Seconds
+        A meter that was lost counts again when its readings have been fine for so long.
     fallback : Amperes or None
         Budget for the EVSEs below while the meter is silent; none at all if not given.
+    base_load_falls_after : Seconds
+        What other loads leave is for EVSEs once it has been free for so long; what they take counts at once.
+    counts_generation : bool
+        Generation behind the meter, while it lasts, makes more room for the EVSEs than the fuse alone.
     """
 
     fuse: Amperes
@@ -52,8 +62,12 @@ class FuseSection(Section, frozen=True, kw_only=True):
     meter: str | None = None
     reserve: Amperes = 0.0
     max_unbalance: Amperes | None = None
-    stale_after: Seconds = 10.0
+    stale_after: Seconds = NodeAttributes.stale_after_s
+    frozen_after: Seconds = NodeAttributes.frozen_after_s
+    stable_after: Seconds = NodeAttributes.stable_after_s
     fallback: Amperes | None = None
+    base_load_falls_after: Seconds = NodeAttributes.base_load_falls_after_s
+    counts_generation: bool = NodeAttributes.counts_generation
 
 
 class GridSection(FuseSection, frozen=True, kw_only=True):
@@ -80,6 +94,57 @@ class NodeSection(FuseSection, frozen=True, kw_only=True):
     parent: str = GRID
 
 
+class SharingSection(Section, frozen=True, kw_only=True):
+    """How limits follow what cars do, for the whole site.
+
+    Attributes
+    ----------
+    rise_interval : Seconds
+        Least time from one change of an EVSE's limit to a rise. IEC 61851-1 gives a car 5 s to follow.
+    deadband : Amperes
+        Smaller rises wait until they are worth it.
+    unused_after : Seconds
+        A car that draws clearly less than it may for so long leaves the rest to others.
+    unused_margin : Amperes
+        How much more than it draws is kept for it then.
+    """
+
+    rise_interval: Seconds = ManagerConfig.rise_interval_s
+    deadband: Amperes = ManagerConfig.deadband_A
+    unused_after: Seconds = ManagerConfig.unused_after_s
+    unused_margin: Amperes = ManagerConfig.unused_margin_A
+
+
+class MqttSection(Section, frozen=True, kw_only=True):
+    """The broker of `mqtt_api`, where it is not EVerest's own without a login.
+
+    Attributes
+    ----------
+    host, port
+        Where it listens; by default EVerest's own broker, or port 1883, with `tls` 8883.
+    username, password
+        Login.
+    password_file : str or None
+        File with the password alone, instead of `password`; relative to the site file.
+    tls : bool
+        Encrypted; the broker's certificate must be valid for `host`.
+    ca_file : str or None
+        Certificates to trust, in PEM format, relative to the site file; by default those of the system.
+    prefix : str or None
+        Begin of all topics, before `everest_api/`, for several installations on one broker; by default
+        `mqtt_external_prefix` of EVerest's config.
+    """
+
+    host: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    port: Port | None = None
+    username: str | None = None
+    password: str | None = None
+    password_file: str | None = None
+    tls: bool = False
+    ca_file: str | None = None
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^[^/+#$][^+#]*[^/+#]$|^[^/+#$]$")] | None = None
+
+
 class BusSection(Section, frozen=True, kw_only=True):
     """A serial line, a TCP host, or a line that EVerest's serial hub owns.
 
@@ -104,14 +169,14 @@ class BusSection(Section, frozen=True, kw_only=True):
     parity: Literal["N", "E", "O"] | None = None
     stop_bits: Literal[1, 2] | None = None
     host: str | None = None
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    port: Port | None = None
     framing: Literal["tcp", "rtu"] = "tcp"
     everest_hub: bool = False
     timeout: Seconds | None = None
 
 
-class MeterSection(Section, frozen=True, kw_only=True):
-    """A meter on a bus.
+class DeviceSection(Section, frozen=True, kw_only=True):
+    """A device on a bus.
 
     Attributes
     ----------
@@ -119,13 +184,22 @@ class MeterSection(Section, frozen=True, kw_only=True):
         Name of its profile, or a YAML file of its own, relative to the site file.
     bus, unit
         Where it is: bus by name, and Modbus address; by default that of the factory.
-    every : Seconds
-        How often it is read.
     """
 
     profile: str
     bus: str
     unit: Unit | None = None
+
+
+class MeterSection(DeviceSection, frozen=True, kw_only=True):
+    """A meter on a bus.
+
+    Attributes
+    ----------
+    every : Seconds
+        How often it is read.
+    """
+
     every: Seconds = 1.0
 
 
@@ -134,6 +208,8 @@ class EvseSection(Section, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    node : str
+        Node that feeds it.
     phase_rotation : str
         Grid phases that its L1, L2, L3 are wired to; "unknown" counts on the worst case.
     priority : int
@@ -144,26 +220,15 @@ class EvseSection(Section, frozen=True, kw_only=True):
         Meter that measures it.
     """
 
+    node: str = GRID
     phase_rotation: PhaseRotation = "unknown"
     priority: int = 0
     weight: Weight = 1.0
     meter: str | None = None
 
 
-class RelaySection(Section, frozen=True, kw_only=True):
-    """A relay board.
-
-    Attributes
-    ----------
-    profile : str
-        Name of its profile, or a YAML file of its own, relative to the site file.
-    bus, unit
-        Where it is: bus by name, and Modbus address; by default that of the factory.
-    """
-
-    profile: str
-    bus: str
-    unit: Unit | None = None
+class RelaySection(DeviceSection, frozen=True, kw_only=True):
+    """A relay board."""
 
 
 class ContactorSection(Section, frozen=True, kw_only=True):
@@ -204,8 +269,6 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
         Where it is: bus by name, and Modbus address; by default that of the factory.
     number : int
         Which of its connectors.
-    node : str
-        Node that feeds it.
     max_current : Amperes or None
         Limit of its cable and wiring.
     fallback_current : Amperes
@@ -221,11 +284,11 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
         "allowed", or "locked": its phases stay as they are.
     """
 
+    # As in `DeviceSection`, but a msgspec structure has one parent only.
     profile: str
     bus: str
     unit: Unit | None = None
     number: Annotated[int, msgspec.Meta(ge=1)] = 1
-    node: str = GRID
     max_current: Amperes | None = None
     fallback_current: Amperes = 0.0
     every: Seconds = 1.0
@@ -234,7 +297,7 @@ class ConnectorSection(EvseSection, frozen=True, kw_only=True):
     phase_switching: Literal["allowed", "locked"] = "allowed"
 
 
-DeviceSection = MeterSection | ConnectorSection | RelaySection
+AnyDeviceSection = DeviceSection | ConnectorSection
 
 
 class Sections(Section, frozen=True, kw_only=True):
@@ -247,6 +310,8 @@ class Sections(Section, frozen=True, kw_only=True):
     relays: dict[str, RelaySection] = {}
     connectors: dict[str, ConnectorSection] = {}
     evses: dict[str, EvseSection] = {}
+    sharing: SharingSection = SharingSection()
+    mqtt: MqttSection | None = None
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,63 +1,94 @@
 """The MQTT API finds its broker, logs in, and checks whom it talks to."""
 
 import getpass
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from control.broker import Broker, BrokerError
+from control.broker import Broker
 from control.mqtt_api import MqttApi
-from control.settings import Settings, SettingsError
+from control.site_file import SiteError, load_site
 from tests.brokers import Mosquitto, require_mosquitto
 from tests.control.sample import RecordingLog
 
-WITHIN_S = 10.0
+WITHIN_S = 30.0
+
+
+EVEREST = Broker("everest", 1884, prefix="left_")
+
+
+def broker(directory: Path, section: str) -> Broker:
+    """The broker that a site file names, on a machine with EVerest's own."""
+    site_file = directory / "site.yaml"
+    site_file.write_text(f"mqtt: {section}\n")
+    found = load_site(site_file).broker
+    assert found is not None
+    return found.completed(EVEREST)
 
 
 @pytest.mark.parametrize(
-    ("url", "broker"),
+    ("section", "expected"),
     [
-        ("mqtt://house", Broker("house", 1883)),
-        ("mqtt://house:1884", Broker("house", 1884)),
-        ("mqtts://house", Broker("house", 8883, is_encrypted=True)),
-        ("mqtt://me:p%40ss@house", Broker("house", 1883, username="me", password="p@ss")),
+        ("{host: house}", Broker("house", 1883, prefix="left_")),
+        ("{host: house, port: 1885}", Broker("house", 1885, prefix="left_")),
+        ("{host: house, tls: true}", Broker("house", 8883, is_encrypted=True, prefix="left_")),
+        ("{username: me, password: p@ss}", replace(EVEREST, username="me", password="p@ss")),
+        ("{prefix: garages/left}", replace(EVEREST, prefix="garages/left/")),
     ],
 )
-def test_addresses(url: str, broker: Broker) -> None:
-    assert Broker.of_url(url) == broker
-
-
-@pytest.mark.parametrize(
-    "url", ["house", "http://house", "mqtt://", "mqtt://house:port", "mqtt://house/topic"]
-)
-def test_what_is_no_address(url: str) -> None:
-    with pytest.raises(BrokerError, match=r"expected mqtt://"):
-        Broker.of_url(url)
+def test_what_the_site_file_leaves_out_is_as_everest_has_it(
+    section: str, expected: Broker, tmp_path: Path
+) -> None:
+    assert broker(tmp_path, section) == expected
 
 
 def test_the_password_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\n")
-    config = {"mqtt_broker": "mqtt://me@house", "mqtt_password_file": "password"}
-    broker = Settings.from_config("grid", config, tmp_path).broker
-    assert broker == Broker("house", username="me", password="secret")
-    assert "secret" not in str(broker)
+    found = broker(tmp_path, "{host: house, username: me, password_file: password}")
+    assert (found.username, found.password) == ("me", "secret")
+    assert "secret" not in f"{found} {found!r}", "nor in any log"
 
 
 @pytest.mark.parametrize(
-    ("config", "complaint"),
+    ("section", "problem"),
     [
-        ({"mqtt_broker": "house:1883"}, "grid: mqtt_broker: expected mqtt://"),
-        ({"mqtt_broker": "mqtt://house", "mqtt_password_file": "nowhere"}, "nowhere"),
-        ({"mqtt_password_file": "password"}, "are for mqtt_broker: set it, too"),
-        ({"mqtt_broker": "mqtt://house", "mqtt_ca_file": "ca.pem"}, "without mqtts:// nothing is encrypted"),
+        ("{port: 1883}", "mqtt.port: is for a broker other than EVerest's: give 'host', too"),
+        ("{host: x, port: 0}", "mqtt.port: must be int >= 1, not 0"),
+        ("{host: x, password: secret}", "mqtt.password: needs 'username'"),
+        (
+            "{host: x, username: me, password: secret, password_file: empty}",
+            "mqtt.password_file: 'password' is given, too; keep one of them",
+        ),
+        ("{host: x, username: me, password_file: none}", "none: cannot be read: No such file or directory"),
+        ("{host: x, username: me, password_file: empty}", "empty: the file is empty"),
+        ("{host: x, ca_file: empty}", "mqtt.ca_file: without 'tls: true' nothing is encrypted"),
+        ("{host: x, tls: true, ca_file: empty}", "empty: no certificates in PEM format"),
+        ("{prefix: /garages}", "mqtt.prefix: must "),
+        ("{prefix: garages/+}", "mqtt.prefix: must "),
+        ("{user: me}", "mqtt.user: unknown key (did you mean 'username'?)"),
     ],
 )
-def test_settings_that_make_no_sense_are_told(config: dict[str, str], complaint: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=complaint):
-        Settings.from_config("grid", config, tmp_path)
+def test_what_makes_no_sense_is_told_with_its_line(section: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with pytest.raises(SiteError) as refused:
+        broker(tmp_path, section)
+    told = str(refused.value).splitlines()
+    assert any(line.startswith("site.yaml:1 mqtt.") and problem in line for line in told), told
+    assert "secret" not in str(refused.value)
+
+
+def test_everest_tells_its_broker_and_the_begin_of_topics() -> None:
+    environment = {
+        "EV_MQTT_BROKER_HOST": "house",
+        "EV_MQTT_BROKER_PORT": "1884",
+        "EV_MQTT_EXTERNAL_PREFIX": "left_",
+    }
+    assert Broker.of_everest(environment) == Broker("house", 1884, prefix="left_")
 
 
 class Guarded(Mosquitto):
@@ -119,18 +150,24 @@ def connect(broker: Broker, expected: str) -> None:
         api.stop()
 
 
-@pytest.mark.mosquitto
-def test_it_logs_in_over_tls(guarded: Guarded) -> None:
-    url = f"mqtts://wallbox:secret@localhost:{guarded.port}"
-    connect(Broker.of_url(url, ca_file=guarded.ca_file), "connected to localhost")
+def of_site(directory: Path, guarded: Guarded, **more: object) -> Broker:
+    section = {"host": "localhost", "port": guarded.port, "username": "wallbox", "tls": True, **more}
+    return broker(directory, json.dumps(section))
 
 
 @pytest.mark.mosquitto
-def test_a_wrong_password_is_told(guarded: Guarded) -> None:
-    url = f"mqtts://wallbox:wrong@localhost:{guarded.port}"
-    connect(Broker.of_url(url, ca_file=guarded.ca_file), "refuses the connection")
+def test_it_logs_in_over_tls(guarded: Guarded, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret")
+    files = {"password_file": "password", "ca_file": str(guarded.ca_file)}
+    connect(of_site(tmp_path, guarded, **files), "connected to localhost")
 
 
 @pytest.mark.mosquitto
-def test_a_broker_whose_certificate_nobody_signed_gets_no_password(guarded: Guarded) -> None:
-    connect(Broker.of_url(f"mqtts://wallbox:secret@localhost:{guarded.port}"), "certificate")
+def test_a_wrong_password_is_told(guarded: Guarded, tmp_path: Path) -> None:
+    wrong = {"password": "wrong", "ca_file": str(guarded.ca_file)}
+    connect(of_site(tmp_path, guarded, **wrong), "refuses the connection")
+
+
+@pytest.mark.mosquitto
+def test_a_broker_whose_certificate_nobody_signed_gets_no_password(guarded: Guarded, tmp_path: Path) -> None:
+    connect(of_site(tmp_path, guarded, password="secret"), "certificate")

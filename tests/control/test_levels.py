@@ -1,5 +1,8 @@
 """A tree of our nodes below a manager decides as one instance that holds the whole tree."""
 
+import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from control.everest import Outside
 from control.settings import Settings
 from control.site import EnergySite
+from control.site_file import load_site
 from tests.control.sample import RecordingLog, VirtualClock, evse
 
 Json = dict[str, Any]
@@ -40,9 +44,10 @@ class Level:
         self._clock = clock
         self.everest = Everest()
         has_trunk = config.pop("has_trunk", False)
+        site_file = config.pop("site", None)
         self.site = EnergySite(
             Settings.from_config(name, config),
-            None,
+            site_file,
             Outside(
                 {child: lambda _: None for child in children},
                 self.everest,
@@ -95,6 +100,24 @@ def by_one(houses: Houses, fuse_A: float) -> dict[str, float]:
     return whole.amperes()
 
 
+def by_site_file(houses: Houses, fuse_A: float) -> dict[str, float]:
+    """The same tree as nodes of one instance's site file, with EVerest's EVSEs below them."""
+    site: Json = {"grid": {"fuse": fuse_A}, "nodes": {}, "evses": {}}
+    requests = {}
+    for h, (house_fuse_A, maxima_A) in enumerate(houses):
+        site["nodes"][f"h{h}"] = {"fuse": house_fuse_A}
+        for e, maximum_A in enumerate(maxima_A):
+            site["evses"][f"h{h}e{e}"] = {"node": f"h{h}"}
+            requests[f"module {h}.{e}"] = evse(f"h{h}e{e}", maximum_A)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "site.yaml"
+        path.write_text(json.dumps(site))  # JSON is YAML
+        site_file = load_site(path)
+    whole = Level(VirtualClock(), "grid", list(requests), site=site_file)
+    whole.step(requests)
+    return whole.amperes()
+
+
 house = st.tuples(st.floats(6, 63), st.lists(st.floats(6, 32), min_size=1, max_size=3))
 
 
@@ -102,3 +125,11 @@ house = st.tuples(st.floats(6, 63), st.lists(st.floats(6, 32), min_size=1, max_s
 @given(st.lists(house, min_size=1, max_size=3), st.floats(10, 100))
 def test_three_levels_of_instances_decide_as_one(houses: Houses, fuse_A: float) -> None:
     assert by_levels(houses, fuse_A) == pytest.approx(by_one(houses, fuse_A))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(house, min_size=1, max_size=3), st.floats(10, 100))
+def test_one_instance_with_all_nodes_in_its_site_file_decides_as_three_levels(
+    houses: Houses, fuse_A: float
+) -> None:
+    assert by_site_file(houses, fuse_A) == pytest.approx(by_levels(houses, fuse_A))

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,6 +78,25 @@ def test_a_command_is_answered(
 ) -> None:
     listener.send(f"{module_id}/command/pause", payload)
     listener.wait_for(f"{module_id}/reply/pause", answer)
+
+
+def test_two_installations_on_one_broker_are_told_apart_by_a_prefix(
+    broker: str, module_id: str, listener: Listener
+) -> None:
+    left, right = (
+        MqttApi(replace(broker_of(broker), prefix=prefix), module_id, echo, RecordingLog())
+        for prefix in ("", "everest_api/right/")
+    )
+    for api, side in ((left, "left"), (right, "right")):
+        api.start()
+        api.show("status", {"side": side})
+    listener.wait_for(f"{module_id}/status", {"side": "left"})
+    listener.wait_for(f"everest_api/right/everest_api/energy_manager/{module_id}/status", {"side": "right"})
+    listener.send(f"{module_id}/command/pause", b'{"args": {}}')
+    listener.wait_for(f"{module_id}/reply/pause", {"status": "Accepted", "message": "pause {}"})
+    assert f"everest_api/right/everest_api/energy_manager/{module_id}/reply/pause" not in listener.newest
+    for api in (left, right):
+        api.stop()
 
 
 def test_who_leaves_says_so(broker: str, module_id: str, listener: Listener) -> None:

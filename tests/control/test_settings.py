@@ -40,6 +40,11 @@ def test_what_makes_sense(config: dict[str, Any], wiring: Wiring) -> None:
             Wiring(trunks=1, consumers=1),
             "grid: energy_trunk is connected and so are children",
         ),
+        (
+            {},
+            Wiring(trunks=1, nodes=1),
+            "grid: energy_trunk is connected, which brings its own tree, and the site file has nodes: ",
+        ),
         ({}, Wiring(), "grid: nothing to manage: connect energy_trunk or energy_consumer"),
         ({"role": "node", "fuse_limit_A": 16}, Wiring(), "grid: nothing to manage: connect energy_consumer"),
     ],

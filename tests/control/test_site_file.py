@@ -13,8 +13,11 @@ from bsp.hub import HubLink
 from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
 from control import site_sections
+from control.installation import Installation, installation
+from control.settings import Settings
 from control.site_file import SiteError, load_site
 from control.site_sections import json_schema
+from energy_management import ManagerConfig, NodeAttributes
 
 SITE = """\
     grid:
@@ -52,6 +55,10 @@ def write(tmp_path: Path):  # type: ignore[no-untyped-def]
         return path
 
     return write
+
+
+def installed(path: Path) -> Installation:
+    return installation(Settings.from_config("site", {"site_file": str(path)}), load_site(path))
 
 
 def problems(path: Path) -> list[str]:
@@ -116,6 +123,32 @@ def test_wrong_contactors_are_told(write, right: str, wrong: str, problem: str) 
     assert any(problem in line for line in told), told
 
 
+def test_what_is_not_said_of_sharing_and_meters_is_as_the_allocation_has_it(write) -> None:  # type: ignore[no-untyped-def]
+    plain = installed(write("grid: {fuse: 35 A}"))
+    assert plain.engine == ManagerConfig()
+    assert plain.site.nodes["site"] == NodeAttributes()
+
+
+def test_how_limits_follow_cars_and_meters_can_be_set(write) -> None:  # type: ignore[no-untyped-def]
+    place = installed(
+        write("""\
+            grid:
+              fuse: 35 A
+              frozen_after: 2 min
+              stable_after: 30 s
+              base_load_falls_after: 500 ms
+              counts_generation: true
+            sharing: {rise_interval: 10 s, deadband: 1 A, unused_after: 1 min, unused_margin: 3 A}
+            """)
+    )
+    assert place.site.nodes["site"] == NodeAttributes(
+        frozen_after_s=120, stable_after_s=30, base_load_falls_after_s=0.5, counts_generation=True
+    )
+    assert place.engine == ManagerConfig(
+        rise_interval_s=10, deadband_A=1, unused_after_s=60, unused_margin_A=3
+    )
+
+
 def test_an_empty_part_of_the_file_is_fine(write) -> None:  # type: ignore[no-untyped-def]
     assert load_site(write("grid: {fuse: 35}")).connectors == {}
 
@@ -177,6 +210,11 @@ def test_quantities_read_naturally(write, written: str, is_read_as: float) -> No
             "fallback_current: 6 A",
             "fallback_current: 5 A",
             "site.yaml:21 connectors.carport.fallback_current: must be 0 A (pause) or 6 A to 16 A",
+        ),
+        (
+            "weight: 2",
+            "node: cellar",
+            "site.yaml:24 evses.evse_manager_1.node: unknown node 'cellar', known: grid, garage",
         ),
         ("reserve: 1 A", "reserve: 36 A", "site.yaml:4 grid.reserve: 36 A is more than the fuse of 35 A"),
         (

@@ -18,6 +18,7 @@ from control.telemetry import Telemetry
 from tests.brokers import Mosquitto
 from tests.control.listener import Listener
 from tests.control.sample import Child, RecordingLog, VirtualClock, evse
+from tests.control.test_mqtt_api import broker_of
 from tests.control.test_site import EverestPlayed
 
 Json = dict[str, Any]
@@ -80,13 +81,12 @@ class Site:
     """A site with two EVSEs and a meter, which runs for real, and shows itself on a broker."""
 
     def __init__(self, broker: str, **config: Any) -> None:
-        host, _, port = broker.rpartition(":")
         self.children = {"a": Child(), "b/left": Child()}
         self.log = RecordingLog()
-        settings = Settings.from_config(
-            "grid", {"fuse_limit_A": 32, "mqtt_api": True, "mqtt_broker": f"mqtt://{host}:{port}", **config}
+        settings = Settings.from_config("grid", {"fuse_limit_A": 32, "mqtt_api": True, **config})
+        outside = Outside(
+            dict(self.children), EverestPlayed(), self.log, broker=broker_of(broker), has_powermeter=True
         )
-        outside = Outside(dict(self.children), EverestPlayed(), self.log, has_powermeter=True)
         self.site = EnergySite(settings, None, outside)
         self.site.start()
 
@@ -230,12 +230,9 @@ def test_a_broker_that_dies_takes_no_control_away_and_sees_all_again(mosquitto: 
 
 def test_an_evse_that_is_gone_leaves_nothing_behind(shared_mosquitto: str) -> None:
     now = [system_clock()]
-    host, _, port = shared_mosquitto.rpartition(":")
-    settings = Settings.from_config(
-        "leaving", {"fuse_limit_A": 32, "mqtt_api": True, "mqtt_broker": f"mqtt://{host}:{port}"}
-    )
-    child = Child()
-    site = EnergySite(settings, None, Outside({"a": child}, EverestPlayed(), RecordingLog()), lambda: now[0])
+    settings = Settings.from_config("leaving", {"fuse_limit_A": 32, "mqtt_api": True})
+    outside = Outside({"a": Child()}, EverestPlayed(), RecordingLog(), broker=broker_of(shared_mosquitto))
+    site = EnergySite(settings, None, outside, lambda: now[0])
     site.start()
     site.handlers.request("a", evse("a"))
     site.wake()
