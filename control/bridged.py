@@ -49,6 +49,8 @@ class Bridged:
         Calls EVerest's serial hub.
     boards : mapping of module to Board
         EVerest's boards.
+    make : callable or None
+        Makes the bridge; None is the one of `bsp`.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class Bridged:
         on_phases: Callable[[str, Memory], None],
         hub: HubCall | None,
         boards: Mapping[str, Board],
+        make: Callable[..., Bridge] | None = None,
     ) -> None:
         self._connectors = site_file.bridged_connectors
         self._boards = boards
@@ -82,7 +85,7 @@ class Bridged:
         self._on_fault = on_fault
         self._states: dict[str, str] = {}
         try:
-            self._bridge = Bridge(
+            self._bridge = (make or Bridge)(
                 site_file.buses,
                 site_file.bridged_meters,
                 site_file.bridged_connectors,
@@ -95,6 +98,7 @@ class Bridged:
                 hub=hub,
                 boards=boards,
                 clock=lambda: clock().monotonic_s,
+                utc=self._utc_s,
             )
         except ValueError as error:
             raise SettingsError(str(error)) from error
@@ -121,6 +125,9 @@ class Bridged:
     def stop(self) -> None:
         """Bring the connectors to their fallback and close the buses."""
         self._bridge.stop()
+
+    def _utc_s(self) -> float:
+        return self._clock().utc.timestamp()
 
     def _way(self, name: str) -> Send:
         def send(limits: JsonObject) -> None:
@@ -168,7 +175,13 @@ class Bridged:
         self._inbox.request(name, _of_faulty(request, status) or request)
         if status.current_A is not None:
             self._inbox.reading(
-                name, Reading(status.taken_at, status.current_A, total_power_W=status.power_W)
+                name,
+                Reading(
+                    status.taken_at,
+                    status.current_A,
+                    total_power_W=status.power_W,
+                    energy_import_Wh=status.energy_Wh,
+                ),
             )
 
 

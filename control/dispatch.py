@@ -70,6 +70,17 @@ class _Lane:
     attempts: list[_Attempt] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One call: of which lane, the how manieth, what, and how."""
+
+    uuid: str
+    lane: _Lane
+    call: int
+    attempt: _Attempt
+    send: Send
+
+
 class Dispatcher:
     """Sends limits to EVSEs, each on its own lane.
 
@@ -228,16 +239,14 @@ class Dispatcher:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            uuid, lane, call, attempt, send = job
             error: Exception | None = None
             try:
-                send(attempt.limits)
+                job.send(job.attempt.limits)
             except Exception as failure:  # noqa: BLE001 - whatever it was: reported, and the limit runs out by itself
                 error = failure
-            now = self._finish(uuid, lane, call, attempt, error)
-            self._on_outcome(Outcome(uuid, now - attempt.sent_at, error))
+            self._finish(job, error)
 
-    def _next(self) -> tuple[str, _Lane, int, _Attempt, Send] | None:
+    def _next(self) -> _Job | None:
         """Wait for a lane with something to send; None when this worker is no longer needed."""
         with self._changed:
             self._idle += 1
@@ -248,29 +257,35 @@ class Dispatcher:
                 self._workers -= 1
                 self._changed.notify_all()
                 return None
-            uuid = self._queue.popleft()
-            lane = self._lanes[uuid]
-            lane.is_queued = False
-            assert lane.pending is not None
-            limits, send = lane.pending
-            lane.pending = None
-            lane.call_since = now
-            lane.calls += 1
-            attempt = _Attempt(limits, now, now + float(limits["valid_for"]) + NOTICED_LATE_S)
-            lane.attempts = [a for a in lane.attempts if a.is_in_force(now)] + [attempt]
-            return uuid, lane, lane.calls, attempt, send
+            return self._take(now)
 
-    def _finish(self, uuid: str, lane: _Lane, call: int, attempt: _Attempt, error: Exception | None) -> float:
+    def _take(self, now: float) -> _Job:
+        """Begin the next call."""
+        uuid = self._queue.popleft()
+        lane = self._lanes[uuid]
+        lane.is_queued = False
+        assert lane.pending is not None
+        limits, send = lane.pending
+        lane.pending = None
+        lane.call_since = now
+        lane.calls += 1
+        attempt = _Attempt(limits, now, now + float(limits["valid_for"]) + NOTICED_LATE_S)
+        lane.attempts = [a for a in lane.attempts if a.is_in_force(now)] + [attempt]
+        return _Job(uuid, lane, lane.calls, attempt, send)
+
+    def _finish(self, job: _Job, error: Exception | None) -> None:
+        """End a call, and tell how it went."""
+        lane = job.lane
         with self._changed:
             now = self._clock()
             if error is None:
-                attempt.answered = True
-                _replace_before(lane, attempt, now)
-            if call == lane.calls:
+                job.attempt.answered = True
+                _replace_before(lane, job.attempt, now)
+            if job.call == lane.calls:
                 lane.call_since = None
                 if lane.pending and not lane.is_queued:
-                    self._put(uuid, lane)
-            return now
+                    self._put(job.uuid, lane)
+        self._on_outcome(Outcome(job.uuid, now - job.attempt.sent_at, error))
 
 
 def _replace_before(lane: _Lane, answered: _Attempt, now: float) -> None:

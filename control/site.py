@@ -10,13 +10,12 @@ from control.broker import Broker
 from control.clock import Clock, Instant, system_clock
 from control.commands import Commands
 from control.connector_faults import ConnectorFaults
-from control.dispatch import Dispatcher, Outcome
+from control.dispatch import Outcome
 from control.everest import Outside
 from control.handlers import Handlers
 from control.inbox import Inbox
 from control.installation import Installation, installation
-from control.loop import ControlLoop
-from control.manager import Manager
+from control.manager import Decision, Manager
 from control.memory import Memory, Restored
 from control.meters import Meters
 from control.node import Node
@@ -28,6 +27,7 @@ from control.settings import Role, Settings, Wiring, check
 from control.state_store import StateStore
 from control.states import SiteStates
 from control.tree import hardware_limits_A
+from control.workings import IN_THREADS, Workings
 
 if TYPE_CHECKING:
     from bsp.phase_switch import Memory as PhaseMemory
@@ -48,6 +48,8 @@ class EnergySite:
         The EVerest side.
     clock : Clock
         Tells the time.
+    workings : Workings
+        How the parts are made that run by themselves.
 
     Attributes
     ----------
@@ -65,20 +67,26 @@ class EnergySite:
     """
 
     def __init__(
-        self, settings: Settings, site_file: SiteFile | None, outside: Outside, clock: Clock = system_clock
+        self,
+        settings: Settings,
+        site_file: SiteFile | None,
+        outside: Outside,
+        clock: Clock = system_clock,
+        workings: Workings = IN_THREADS,
     ) -> None:
         place = installation(settings, site_file, has_powermeter=outside.has_powermeter)
         check(settings, _wiring(outside, site_file), has_fuse=place.tree.root.fuse_limit_A is not None)
         own = place.tree.root.uuid
         self._everest = outside.everest
         self._clock = clock
+        self._workings = workings
         self._own = place.tree
         self._notices = Notices(outside.log)
         self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake, floor=settings.floor)
         self._memory = Memory(StateStore(settings.state_file, outside.log), self._orders, outside.log)
         restored = self._memory.restore(clock())
         self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
-        self._dispatcher = Dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
+        self._dispatcher = workings.dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
         name = site_file.grid.meter if site_file and site_file.grid else None
         self.meters = Meters(
             own,
@@ -124,7 +132,7 @@ class EnergySite:
             notices=self._notices,
             clock=clock,
         )
-        self._loop = ControlLoop(self.step, settings.engine.update_interval, clock, self._on_failure)
+        self._loop = workings.loop(self.step, settings.engine.update_interval, clock, self._on_failure)
 
     def start(self) -> None:
         """Begin to work. Only now may anything be published or called."""
@@ -196,6 +204,7 @@ class EnergySite:
             on_phases=self._on_phases,
             hub=outside.serial_hub,
             boards=outside.boards,
+            make=self._workings.bridge,
         )
 
     def step(self, now: Instant) -> None:
@@ -233,6 +242,11 @@ class EnergySite:
         for heard in self._inbox.snapshot().children.values():
             limits_A.update(hardware_limits_A(heard.request))
         return limits_A
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last one; None before the first."""
+        return self._role.decision
 
     def status(self) -> JsonObject:
         """Tell how the last decision went, as a ``Status``."""
