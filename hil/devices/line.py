@@ -130,13 +130,21 @@ class _Line:
             return
         response = _respond(device, request, faults)
         response.dev_id, response.transaction_id = request.dev_id, request.transaction_id
+        if faults.foreign:
+            response.dev_id = response.dev_id % 247 + 1
+            response.transaction_id = (response.transaction_id + 1) % 0x10000
         frame = framer.buildFrame(response)
-        if faults.corrupt:
-            frame = frame[:-1] + bytes([frame[-1] ^ 0x01])
+        frame = _damaged(frame, faults)
         on_the_line_s = (size + len(frame)) * _BITS_PER_CHARACTER / self._baudrate if self._baudrate else 0.0
         self.carried_s += on_the_line_s
         await asyncio.sleep(faults.delay_s + on_the_line_s)
         writer.write(faults.noise + frame)
+
+
+def _damaged(frame: bytes, faults: Faults) -> bytes:
+    if faults.corrupt:
+        frame = frame[:-1] + bytes([frame[-1] ^ 0x01])
+    return frame[: len(frame) // 2] if faults.truncated else frame
 
 
 def _respond(device: RegisterDevice, request: ModbusPDU, faults: Faults) -> ModbusPDU:

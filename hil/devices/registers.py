@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bsp.profile import Profile
 from bsp.registers import Point, Table, Value, decode, encode, missing
+from hil.devices.lies import Lies
 
 ILLEGAL_ADDRESS, ILLEGAL_VALUE = 2, 3
 
@@ -32,6 +33,10 @@ class Faults:
         It answers every request with this exception code.
     corrupt : bool
         A bit of each answer is wrong, so that its checksum does not fit.
+    truncated : bool
+        Only the first half of each answer arrives.
+    foreign : bool
+        Each answer seems to come from another device.
     noise : bytes
         What is heard on the line before each answer.
     times : int or None
@@ -42,8 +47,15 @@ class Faults:
     delay_s: float = 0.0
     exception: int | None = None
     corrupt: bool = False
+    truncated: bool = False
+    foreign: bool = False
     noise: bytes = b""
     times: int | None = None
+
+    @property
+    def has_bad_frames(self) -> bool:
+        """Whether no answer can be taken for one."""
+        return self.corrupt or self.truncated or self.foreign or bool(self.noise)
 
     def next(self) -> "Faults":
         """Give the faults that the next request meets."""
@@ -66,6 +78,8 @@ class RegisterDevice:
     ----------
     faults : Faults
         What is wrong with it.
+    lies : Lies
+        What is wrong with the values it shows.
     requests : int
         Requests it has received.
     fixed : dict of int to int
@@ -82,6 +96,7 @@ class RegisterDevice:
     def __init__(self, profile: Profile, *, base: int = 0) -> None:
         self.profile = profile
         self.faults = Faults()
+        self.lies = Lies()
         self.requests = 0
         self.fixed: dict[int, int] = {}
         self._addresses = {
@@ -134,7 +149,7 @@ class RegisterDevice:
         raise DeviceRefusesError(ILLEGAL_ADDRESS)
 
     def _registers(self, table: Table, address: int, count: int) -> dict[int, int]:
-        values = self.values()
+        values = self.lies.about(self.values())
         known = dict(self.fixed) if table == "holding" else {}
         for name, point in self.profile.points.items():
             start = self._addresses[name]
@@ -143,7 +158,7 @@ class RegisterDevice:
                 continue
             if values.get(name) is None and start in known:
                 continue  # another name of the same register has a value
-            for offset, word in enumerate(self._encode(point, name, values)):
+            for offset, word in enumerate(self.lies.order(self._encode(point, name, values))):
                 shared = known.get(start + offset, 0) if point.mask is not None else 0
                 known[start + offset] = shared | word
         return {at: word for at, word in known.items() if address <= at < address + count}

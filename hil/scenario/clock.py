@@ -1,0 +1,96 @@
+"""Virtual time: an event loop in which nothing ever waits, and clocks that can leap.
+
+There are two monotonic clocks. *Loop time* is that of all that runs at short intervals by itself: buses, polls, devices
+with their watchdogs. *Site time* is what decisions, readings and durations go by. Both run together, except in a
+leap: then site time goes on while loop time, and with it everything that waits for its turn, stands still.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from control.clock import Instant
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer as soon as nothing is left to do."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+        super().__init__(_Jumps(self))
+
+    def time(self) -> float:
+        """Loop time."""
+        return self._now_s
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now_s += seconds
+
+
+class SiteClock:
+    """The clocks of a simulated site.
+
+    Parameters
+    ----------
+    loop : VirtualLoop
+        Makes time pass.
+    start : datetime
+        Wall clock at the start, aware.
+
+    Attributes
+    ----------
+    wall_jumps_s : float
+        How far the wall clock has been put forward.
+    """
+
+    def __init__(self, loop: VirtualLoop, start: datetime) -> None:
+        self._loop = loop
+        self._start = start
+        self._leapt_s = 0.0
+        self.wall_jumps_s = 0.0
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the start."""
+        return self._loop.time() + self._leapt_s
+
+    def loop_s(self) -> float:
+        """Loop time."""
+        return self._loop.time()
+
+    def __call__(self) -> Instant:
+        """Tell both times, as `control` wants to know them."""
+        now_s = self.now_s
+        return Instant(now_s, self._start + timedelta(seconds=now_s + self.wall_jumps_s))
+
+    def leap(self, seconds: float) -> None:
+        """Let site time go on."""
+        self._leapt_s += seconds
+
+
+class _Jumps(selectors.BaseSelector):
+    """Instead of waiting for files, lets the loop's time jump."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._keys: dict[Any, selectors.SelectorKey] = {}
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = self._keys[fileobj] = selectors.SelectorKey(fileobj, fileobj.fileno(), events, data)
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._keys.pop(fileobj)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("everybody waits for somebody else, and nobody for a time")
+        if timeout > 0:
+            self._loop.jump(timeout)
+        return []
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._keys
