@@ -3,6 +3,7 @@
 import json
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import Any
 
 from hil.observer import EnergyMessage, Observer
 from hil.replay.comparison import Answer
-from hil.replay.transcript import ANSWER_S, Json, Transcript
+from hil.replay.transcript import ANSWER_WITHIN_S, Json, Transcript
 from hil.runtime.broker import embedded_broker
 from hil.runtime.manager import Manager
 
-START_TIMEOUT_S = 30.0
-PATIENCE_S = 10.0
+START_TIMEOUT_S = 60.0
+PATIENCE_S = 30.0
 """How much later than due the last request may come."""
 
-LAST_ANSWER_S = 1.5
-"""Time for the answer to the last request: longer than the module's interval."""
+_CHECK_S = 0.5
+"""How often to see whether the run has ended early."""
 
 
 class ReplayError(Exception):
@@ -64,7 +65,7 @@ def live_answers(
     """
     recorder = _Recorder(transcript)
     recorded_s = transcript.requests[-1].at_s - transcript.requests[0].at_s
-    duration_s = recorded_s / speed + len(transcript.runs) * ANSWER_S
+    duration_s = recorded_s / speed + (len(transcript.runs) + 1) * ANSWER_WITHIN_S
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replay-")))
         config = directory / "config.json"  # JSON is YAML
@@ -74,12 +75,12 @@ def live_answers(
         stack.enter_context(Observer(address, manager.prefix, recorder.take))
         stack.enter_context(manager)
         manager.wait_ready(START_TIMEOUT_S)
-        if not recorder.done.wait(duration_s + PATIENCE_S):
-            raise ReplayError(
-                manager.failure or f"only {recorder.requests} of {len(transcript.requests)} requests came"
-            )
-        if manager.wait(LAST_ANSWER_S) is not None:
-            raise ReplayError(manager.failure)
+        deadline = time.monotonic() + duration_s + PATIENCE_S
+        while not recorder.done.wait(_CHECK_S):
+            if manager.wait(0) is not None:
+                raise ReplayError(manager.failure)
+            if time.monotonic() > deadline:
+                raise ReplayError(f"only {recorder.requests} of {len(transcript.requests)} requests came")
     answers = recorder.answers()
     if not any(answers):
         raise ReplayError("the module gave no limits at all")
@@ -127,10 +128,9 @@ class _Recorder:
             self._in_force[message.data["uuid"]] = message.data
             return
         self._before_request.append(dict(self._in_force))
-        if self.requests == len(self._transcript.requests):
+        if self.requests > len(self._transcript.requests):  # the last comes again when it has been answered
             self.done.set()
 
     def answers(self) -> list[Answer]:
         """Pick, for each recorded run, what was in force before the first request that it did not know."""
-        in_force = [*self._before_request, dict(self._in_force)]
-        return [in_force[run.seen] for run in self._transcript.runs]
+        return [self._before_request[run.seen] for run in self._transcript.runs]

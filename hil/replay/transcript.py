@@ -13,8 +13,8 @@ from typing import Any
 
 Json = dict[str, Any]
 
-ANSWER_S = 0.8
-"""However fast a recording is replayed: time to answer, before a request that its own answer did not know."""
+ANSWER_WITHIN_S = 60.0
+"""How long a replay waits for an answer before a request that the recorded answer did not know."""
 
 
 class TranscriptError(Exception):
