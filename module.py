@@ -15,6 +15,7 @@ from everest.framework import Fulfillment, Module, RuntimeSession, error, log
 from control.broker import Broker
 from control.everest import Outside
 from control.installation import read_site
+from control.library_log import LibraryLog
 from control.settings import Settings, SettingsError
 from control.site import EnergySite
 
@@ -29,7 +30,7 @@ def main() -> int:
     session = RuntimeSession()  # the module refers to it: it must live as long
     module = Module(session)
     log.update_process_name(module.info.id)
-    logging.basicConfig(handlers=[ToEverest()], level=logging.INFO, format="%(message)s")
+    logging.basicConfig(handlers=[LibraryLog(log)], level=logging.INFO, format="%(message)s")
     setup = module.say_hello()
     stop = stop_event(module)
     boards = connected_boards(module, setup.connections["bsp"])
@@ -39,11 +40,7 @@ def main() -> int:
         for line in str(problem).splitlines():
             log.critical(line)
         return 1
-    subscribe(module, site, setup.connections)
-    for found in setup.connections["bsp"]:
-        board = boards[found.module_id]
-        module.subscribe_variable(found, "capabilities", board.note_capabilities)
-        module.subscribe_variable(found, "ac_nr_of_phases_available", board.note_phases_available)
+    subscribe(module, site, setup.connections, boards)
     implement(module, site)
     module.init_done(site.start)
     stop.wait()
@@ -91,11 +88,7 @@ def child_id(child: Fulfillment) -> str:
 
 def enforce(module: Module, child: Fulfillment) -> Callable[[Args], None]:
     """Way to hand limits to a child; blocks until it has answered."""
-
-    def send(limits: Args) -> None:
-        module.call_command(child, "enforce_limits", {"value": limits})
-
-    return send
+    return lambda limits: module.call_command(child, "enforce_limits", {"value": limits})
 
 
 def caller(module: Module, found: Fulfillment) -> Callable[[str, Mapping[str, Any]], Any]:
@@ -103,7 +96,9 @@ def caller(module: Module, found: Fulfillment) -> Callable[[str, Mapping[str, An
     return lambda command, args: module.call_command(found, command, dict(args))
 
 
-def subscribe(module: Module, site: EnergySite, connections: dict[str, list[Fulfillment]]) -> None:
+def subscribe(
+    module: Module, site: EnergySite, connections: dict[str, list[Fulfillment]], boards: dict[str, Board]
+) -> None:
     """Listen to everything that is connected."""
 
     def on_request_of(child: str) -> Callable[[Any], None]:
@@ -115,31 +110,26 @@ def subscribe(module: Module, site: EnergySite, connections: dict[str, list[Fulf
         module.subscribe_variable(meter, "powermeter", site.meters.on_powermeter)
     for prices in connections["price_information"]:
         module.subscribe_variable(prices, "energy_pricing", site.handlers.prices)
+    for found in connections["bsp"]:
+        board = boards[found.module_id]
+        module.subscribe_variable(found, "capabilities", board.note_capabilities)
+        module.subscribe_variable(found, "ac_nr_of_phases_available", board.note_phases_available)
 
 
 def implement(module: Module, site: EnergySite) -> None:
     """Answer every command of what the module provides."""
 
-    def no_transactions(_: Args) -> Args:
-        return {"status": "NOT_SUPPORTED", "error": "this meter bills nothing"}
+    def take(handler: Callable[[object], None]) -> Callable[[Args], None]:
+        return lambda args: handler(args.get("value"))
 
-    def enforce_limits(args: Args) -> None:
-        site.handlers.enforce_limits(args.get("value"))
-
-    def set_external_limits(args: Args) -> None:
-        site.handlers.external_limits(args.get("value"))
-
-    def command(name: str) -> Callable[[Args], Args]:
-        return lambda args: site.commands.call(name, args.get("value", args))
-
-    module.implement_command("energy_grid", "enforce_limits", enforce_limits)
-    module.implement_command("external_limits", "set_external_limits", set_external_limits)
-    module.implement_command("powermeter", "start_transaction", no_transactions)
-    module.implement_command("powermeter", "stop_transaction", no_transactions)
+    bills_nothing = {"status": "NOT_SUPPORTED", "error": "this meter bills nothing"}
+    module.implement_command("energy_grid", "enforce_limits", take(site.handlers.enforce_limits))
+    module.implement_command("external_limits", "set_external_limits", take(site.handlers.external_limits))
+    for command in ("start_transaction", "stop_transaction"):
+        module.implement_command("powermeter", command, lambda _: bills_nothing)
     if "control" in module.implementations:  # where it was installed, see docs
-        module.implement_command("control", "get_status", lambda _: site.status())
-        for name in site.commands.names:
-            module.implement_command("control", name, command(name))
+        for command, answer in site.commands.of_interface.items():
+            module.implement_command("control", command, answer)
 
 
 def stop_event(module: Module) -> threading.Event:
@@ -162,29 +152,16 @@ class Speaker:
         """Publish a variable."""
         self._module.publish_variable(implementation, variable, value)
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         """Raise an error of the implementation's interface, by its full name."""
+        severity = error.Severity.Low if error_type.endswith("Warning") else error.Severity.High
         if factory := self._module.get_error_factory(implementation):
-            raised = factory.create_error(error_type, "", message, error.Severity.High)
+            raised = factory.create_error(error_type, sub_type, message, severity)
             self._module.raise_error(implementation, raised)
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         """Clear it."""
-        self._module.clear_error(implementation, error_type)
-
-
-class ToEverest(logging.Handler):
-    """Passes on to EVerest's log what the libraries and the bridge log in Python's way."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        if record.levelno >= logging.ERROR:
-            write = log.error
-        elif record.levelno >= logging.WARNING:
-            write = log.warning
-        else:
-            write = log.info if record.name.startswith("bsp") else log.debug
-        write(self.format(record))
+        self._module.clear_error(implementation, error_type, sub_type)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from control.schedules import JsonObject
 PAUSE = "pause"
 """Source of the limit that pauses an EVSE; not to be taken by anyone else."""
 
+GET_STATUS = "get_status"
+"""The one command that is answered with more than words."""
+
 Amperes = Annotated[float, msgspec.Meta(ge=0)]
 Watts = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -92,6 +95,10 @@ class Uuid(Order, frozen=True, kw_only=True):
     uuid: str
 
 
+class Nothing(Order, frozen=True, kw_only=True):
+    """No arguments."""
+
+
 class RejectedError(ValueError):
     """An order cannot be carried out; the message says why."""
 
@@ -111,6 +118,8 @@ class Commands:
         The module's own nodes and their fuses.
     explain : callable
         Tells why an EVSE has what it has.
+    status : callable
+        Tells how the last decision went, as a ``Status``.
     resets : mapping of uuid to callable
         Clears the latched faults of each bridged connector.
     """
@@ -123,6 +132,7 @@ class Commands:
         limits_A: Callable[[], Mapping[str, float]],
         fuses_A: Mapping[str, float],
         explain: Callable[[str], str],
+        status: Callable[[], JsonObject] = dict,
         resets: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
         self._orders = orders
@@ -130,6 +140,7 @@ class Commands:
         self._limits_A = limits_A
         self._fuses_A = fuses_A
         self._explain = explain
+        self._status = status
         self._resets = resets
         self._commands: Mapping[str, Callable[[object], str]] = {
             "set_limit": lambda args: self._set_limit(msgspec.convert(args, LimitOrder)),
@@ -145,18 +156,31 @@ class Commands:
     @property
     def names(self) -> list[str]:
         """Commands that can be called."""
-        return list(self._commands)
+        return [*self._commands, GET_STATUS]
+
+    @property
+    def of_interface(self) -> dict[str, Callable[[JsonObject], JsonObject]]:
+        """What answers each command of the interface ``energy_manager_control``, from its arguments."""
+
+        def answer(name: str) -> Callable[[JsonObject], JsonObject]:
+            return lambda args: self.call(name, args.get("value", args))
+
+        return {**{name: answer(name) for name in self._commands}, GET_STATUS: lambda _: self._status()}
 
     def call(self, name: str, args: object) -> JsonObject:
-        """Carry out one command; returns an ``Answer``, whatever the arguments are."""
-        command = self._commands.get(name)
-        if command is None:
-            return _rejected(f"unknown command '{name}', known: {', '.join(self._commands)}")
+        """Carry out one command; returns an ``Answer``, whatever the arguments are.
+
+        That of ``get_status`` has the status as ``result``.
+        """
         try:
-            message = command(args)
+            if name == GET_STATUS:
+                msgspec.convert(args, Nothing)
+                return {**_accepted(""), "result": self._status()}
+            if name not in self._commands:
+                raise RejectedError(f"unknown command, known: {', '.join(self.names)}")
+            return _accepted(self._commands[name](args))
         except (msgspec.ValidationError, RejectedError) as error:
             return _rejected(f"{name}: {error}")
-        return {"status": "Accepted", "message": message}
 
     def _set_limit(self, order: LimitOrder) -> str:
         if order.source == PAUSE:
@@ -254,6 +278,10 @@ class Commands:
         if uuid not in limits_A:
             raise RejectedError(f"unknown uuid '{uuid}', known: {', '.join(limits_A) or 'none yet'}")
         return limits_A[uuid]
+
+
+def _accepted(message: str) -> JsonObject:
+    return {"status": "Accepted", "message": message}
 
 
 def _rejected(message: str) -> JsonObject:

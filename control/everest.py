@@ -21,10 +21,10 @@ class Everest(Protocol):
     def publish(self, implementation: str, variable: str, value: object) -> None:
         """Publish a variable."""
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         """Raise an error of the implementation's interface, by its full name."""
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         """Clear it."""
 
 

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from control.clock import Clock, Instant, timestamp
 from control.everest import Everest
 from control.inbox import Inbox
+from control.meter_errors import MeterErrors
 from control.notices import Notices
 from control.powermeter import MeterError, phases_of, powermeter_of, reading_of
 from control.schedules import JsonObject
 from energy_management.measurement import Reading
-
-FAULT = "powermeter/CommunicationFault"
-
-DOUBT = "powermeter/VendorWarning"
 
 CONNECTED = "powermeter"
 """Name of the meter that is connected, after the requirement."""
@@ -75,7 +72,7 @@ class Meters:
         self._began_s = clock().monotonic_s
         self._readings: dict[str, Reading] = {}
         self._faults: dict[str, str] = {}
-        self._doubt: str | None = None
+        self._errors = MeterErrors(everest, self._own)
 
     def on_powermeter(self, powermeter: object) -> None:
         """Take what the connected meter publishes, and pass it on."""
@@ -115,13 +112,15 @@ class Meters:
         if CONNECTED in self._stale_after_s and self.states(now)[CONNECTED].is_stale:
             self._fail(CONNECTED, f"nothing heard for {self._stale_after_s[CONNECTED]:g} s")
 
-    def doubt(self, why: str | None) -> None:
-        """Take note that the allocation does not believe the own meter, or with None that it does."""
-        if why is not None and self._doubt is None:
-            self._everest.raise_error("powermeter", DOUBT, why)
-        elif why is None and self._doubt is not None:
-            self._everest.clear_error("powermeter", DOUBT)
-        self._doubt = why
+    def doubt(self, root: str, complaints: Mapping[str, str]) -> None:
+        """Take note of the nodes whose meters the allocation does not believe, and why.
+
+        Parameters
+        ----------
+        root : str
+            Root of the tree, which the own meter measures.
+        """
+        self._errors.doubted(root, complaints)
 
     def states(self, now: Instant) -> dict[str, MeterState]:
         """Return the state of each meter by its name."""
@@ -143,19 +142,16 @@ class Meters:
 
     def _fail(self, meter: str, text: str) -> None:
         with self._lock:
-            is_new = meter not in self._faults
             self._faults[meter] = text
         self._notices.raise_(f"meter/{meter}", f"meter {meter}: {text}")
-        if is_new and meter == self._own:
-            self._everest.raise_error("powermeter", FAULT, text)
+        self._errors.silent(meter, text)
 
     def _recover(self, meter: str) -> None:
         with self._lock:
             was_faulty = self._faults.pop(meter, None) is not None
         if was_faulty:
             self._notices.clear(f"meter/{meter}", f"meter {meter}: answers again")
-            if meter == self._own:
-                self._everest.clear_error("powermeter", FAULT)
+            self._errors.silent(meter, None)
 
     def _show(self, powermeter: JsonObject) -> None:
         self._inbox.usage(powermeter)

@@ -29,6 +29,7 @@ COMMANDS = {
     "pause": "Uuid",
     "resume": "Uuid",
     "reset_fault": "Uuid",
+    "get_status": "Nothing",
     "explain": "Uuid",
 }
 """Type of the arguments of each command."""
@@ -45,6 +46,7 @@ def schema() -> dict[str, Any]:
             **{f"units.{name}": definition for name, definition in _types("units").items()},
             "LimitEnd": _strings("node", "source"),
             "Uuid": _strings("uuid"),
+            "Nothing": _strings(),
             "Command": {
                 "type": "object",
                 "additionalProperties": False,
@@ -59,7 +61,11 @@ def schema() -> dict[str, Any]:
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["status", "message"],
-                "properties": {**_types("energy_manager_control")["Answer"]["properties"], "id": {}},
+                "properties": {
+                    **_types("energy_manager_control")["Answer"]["properties"],
+                    "result": {"description": "what get_status asks for", "$ref": "#/$defs/Status"},
+                    "id": {},
+                },
             },
         },
     }

@@ -26,6 +26,7 @@ from control.schedules import JsonObject
 from control.settings import Role, Settings, Wiring, check
 from control.state_store import StateStore
 from control.states import SiteStates
+from control.suggestions import Suggestions
 from control.tree import hardware_limits_A
 from control.workings import IN_THREADS, Workings
 
@@ -117,10 +118,19 @@ class EnergySite:
             limits_A=self._limits_A,
             fuses_A=place.tree.fuses_A,
             explain=self._role.explain,
+            status=self.status,
             resets=self._bridged.resets if self._bridged else {},
         )
+        self._suggestions = Suggestions(
+            lambda: self._orders.evses, site_file.connectors if site_file else {}, outside.log
+        )
         self._states = SiteStates(
-            lambda: self._role.decision, self._role.explain, self.meters, self._notices, decides=node is None
+            lambda: self._role.decision,
+            self._role.explain,
+            self.meters,
+            self._notices,
+            lambda: self._suggestions.lines,
+            decides=node is None,
         )
         self._observers = Observers(
             settings,
@@ -214,7 +224,8 @@ class EnergySite:
         self._memory.keep(now, self._role.state)
         self._notices.clear("step", "limits are computed again")
         if decision := self._role.decision:
-            self.meters.doubt(dict(decision.report.complaints).get(self._own.root.uuid))
+            self.meters.doubt(decision.request["uuid"], dict(decision.report.complaints))
+            self._suggestions.learnt(decision.report.learnt_rotations)
             self._observers.on_decision(decision, self._role.state)
 
     def _on_phases(self, connector: str, memory: PhaseMemory) -> None:

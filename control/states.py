@@ -30,6 +30,8 @@ class SiteStates:
         Gives the last decision, or None.
     explain : callable
         Tells why an EVSE has what it has; KeyError if that is not known.
+    suggestions : callable
+        Gives what should be written into the site file.
     decides : bool
         There will be decisions; a node passes on what others decide.
     """
@@ -40,6 +42,7 @@ class SiteStates:
         explain: Callable[[str], str],
         meters: Meters,
         notices: Notices,
+        suggestions: Callable[[], list[str]],
         *,
         decides: bool,
     ) -> None:
@@ -48,6 +51,7 @@ class SiteStates:
         self._explain = explain
         self._meters = meters
         self._notices = notices
+        self._suggestions = suggestions
 
     def __call__(self, now: Instant) -> dict[str, JsonObject]:
         """Write all states; none of EVSEs and nodes, where nothing is decided."""
@@ -73,7 +77,7 @@ class SiteStates:
         decision = self._decision()
         is_waiting = decision is None and self._decides
         degraded = [*(["nothing decided yet"] if is_waiting else []), *self._notices.active]
-        return status(decision, degraded, now)
+        return status(decision, degraded, self._suggestions(), now)
 
     def _reason(self, uuid: str) -> str:
         try:

@@ -55,8 +55,11 @@ def node_states(decision: Decision) -> JsonObject:
     }
 
 
-def status(decision: Decision | None, degraded: Iterable[str], now: Instant) -> JsonObject:
+def status(
+    decision: Decision | None, degraded: Iterable[str], suggestions: Iterable[str], now: Instant
+) -> JsonObject:
     """Write a ``Status``; of an instance that has decided nothing, with the present as the last run."""
+    said = {"degraded": list(degraded), "suggestions": list(suggestions)}
     if decision is None:
         nothing: JsonObject = dict.fromkeys(("duration_s", "evses", "slots"), 0)
         return {
@@ -64,7 +67,7 @@ def status(decision: Decision | None, degraded: Iterable[str], now: Instant) -> 
             **nothing,
             "violations": [],
             "rejected": [],
-            "degraded": list(degraded),
+            **said,
         }
     return {
         "last_run": timestamp(decision.at.utc),
@@ -73,7 +76,7 @@ def status(decision: Decision | None, degraded: Iterable[str], now: Instant) -> 
         "slots": decision.report.slots,
         "violations": decision.report.violations,
         "rejected": [f"{uuid}: {reason}" for uuid, reason in decision.report.rejected],
-        "degraded": list(degraded),
+        **said,
     }
 
 

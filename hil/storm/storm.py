@@ -209,8 +209,8 @@ class _Nobody:
     def publish(self, implementation: str, variable: str, value: object) -> None:
         """Do nothing."""
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         """Do nothing."""
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         """Do nothing."""

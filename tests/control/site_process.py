@@ -17,10 +17,10 @@ class Nobody:
     def publish(self, implementation: str, variable: str, value: object) -> None:
         pass
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         pass
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         pass
 
 

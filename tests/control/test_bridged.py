@@ -66,10 +66,10 @@ class Node:
             self.newest[variable] = value
             self._changed.notify_all()
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         self.publish(implementation, error_type, message)
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         self.publish(implementation, error_type, None)
 
     def wait_for(self, what: str, fits: Callable[[Any], object]) -> Any:

@@ -28,6 +28,7 @@ class Fixture:
             limits_A=lambda: {"grid": 63.0, "a": 32.0, "b": 32.0},
             fuses_A={"grid": 63.0},
             explain=lambda uuid: f"{uuid} has what it asked for",
+            status=lambda: {"evses": 2},
         )
 
     def changed(self) -> None:
@@ -142,6 +143,21 @@ def test_an_explanation(site: Fixture) -> None:
     assert site.accept("explain", uuid="a") == "a has what it asked for"
 
 
+def test_the_status_comes_as_a_result_and_to_everest_as_it_is(site: Fixture) -> None:
+    answer = site.commands.call("get_status", {})
+    assert answer == {"status": "Accepted", "message": "", "result": {"evses": 2}}
+    of_interface = site.commands.of_interface
+    assert of_interface["get_status"]({}) == {"evses": 2}
+    assert of_interface.keys() == set(site.commands.names)
+
+
+def test_everest_wraps_an_order_in_its_one_argument(site: Fixture) -> None:
+    order = {"node": "grid", "source": "u", "limits": {"current_A": 20}}
+    assert site.commands.of_interface["set_limit"]({"value": order})["status"] == "Accepted"
+    assert site.commands.of_interface["pause"]({"uuid": "b"})["status"] == "Accepted"
+    assert (site.amperes(), site.amperes("b")) == (20, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "args", "reason"),
     [
@@ -187,7 +203,8 @@ def test_an_explanation(site: Fixture) -> None:
         ("set_evse", {"uuid": "a", "phase_rotation": "L1"}, "Invalid enum value 'L1'"),
         ("pause", {"uuid": "x"}, "unknown uuid 'x'"),
         ("pause", None, "Expected `object`"),
-        ("lift_fuse", {}, "unknown command 'lift_fuse', known: set_limit"),
+        ("get_status", {"uuid": "a"}, "unknown field `uuid`"),
+        ("lift_fuse", {}, "lift_fuse: unknown command, known: set_limit"),
     ],
 )
 def test_what_is_refused(site: Fixture, name: str, args: object, reason: str) -> None:

@@ -23,13 +23,13 @@ class Errors:
     def publish(self, implementation: str, variable: str, value: object) -> None:
         raise AssertionError("faults are errors, not variables")
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         assert implementation == "control"
         assert error_type not in self.active, "EVerest refuses an error that is active already"
         self.active[error_type] = message
         self.raised += 1
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         self.active.pop(error_type, None)
 
 

@@ -30,10 +30,10 @@ class Everest:
         if variable == "energy_flow_request":
             self.request = value
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         raise AssertionError(message)
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         raise AssertionError(error_type)
 
 

@@ -36,10 +36,10 @@ class EverestPlayed:
     def publish(self, implementation: str, variable: str, value: object) -> None:
         self.published.append((implementation, variable, value))
 
-    def raise_error(self, implementation: str, error_type: str, message: str) -> None:
+    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         self.errors.append(("raised", error_type))
 
-    def clear_error(self, implementation: str, error_type: str) -> None:
+    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
         self.errors.append(("cleared", error_type))
 
 
@@ -303,3 +303,20 @@ def test_a_dead_evse_withholds_its_share_until_its_limit_has_run_out(instances: 
         assert second > 9 or 32 not in grid.children["b"].amperes
     assert grid.children["b"].wait_for(32)
     grid.children["a"].answers.set()
+
+
+def test_the_wiring_that_a_car_shows_is_said_once_and_stands_in_the_status(instances: list[Instance]) -> None:
+    """One car on one phase, which moves by 8 A now and then; the meter shows it on the second phase."""
+    grid = start(instances, fuse_limit_A=35)
+    for second in range(150):
+        drawn_A = 16.0 if second // 15 % 2 else 8.0
+        usage = {
+            "energy_Wh_import": {"total": 1.0 + second},
+            "current_A": {"L1": drawn_A, "L2": 0.0, "L3": 0.0},
+        }
+        grid.ask("a", {**evse("a"), "energy_usage_root": usage})
+        grid.measure(2 + second / 1e3, 3 + drawn_A, 1)
+        grid.step()
+    line = "a: draws on L2 L3 L1; write phase_rotation: L2 L3 L1 into evses.a of the site file"
+    assert grid.site.status()["suggestions"] == [line]
+    assert grid.log.at("info").count(line) == 1

@@ -173,13 +173,16 @@ def test_every_topic_and_command_is_documented(site: Site) -> None:
 def test_replies_are_as_the_schema_says(site: Site, listener: Listener) -> None:
     site.live()
     listener.wait(lambda seen: "grid/evse/a" in seen)
-    for name, args in (("explain", {"uuid": "a"}), ("pause", {"uuid": "nobody"})):
+    for name, args in (("explain", {"uuid": "a"}), ("pause", {"uuid": "nobody"}), ("get_status", {})):
         call = {"id": "x", "args": args}
         jsonschema.validate(call, {**schema(), "$ref": "#/$defs/Command"})
+        jsonschema.validate(args, {**schema(), "$ref": f"#/$defs/{COMMANDS[name]}"})
         listener.send(f"grid/command/{name}", json.dumps(call).encode())
         listener.wait(lambda seen, name=name: f"grid/reply/{name}" in seen)  # type: ignore[misc]
         jsonschema.validate(listener.newest[f"grid/reply/{name}"], {**schema(), "$ref": "#/$defs/Reply"})
     assert listener.newest["grid/reply/explain"]["status"] == "Accepted"
+    assert "grid" in listener.newest["grid/reply/explain"]["message"]
+    assert listener.newest["grid/reply/get_status"]["result"]["evses"] == 2
     assert listener.newest["grid/reply/pause"]["message"].startswith("pause: unknown uuid 'nobody'")
 
 
