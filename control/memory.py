@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from control.clock import Instant
 from control.notices import Log
 from control.orders import Orders
-from control.state_store import StateStore
+from control.store import Store
 from energy_management import ManagerState
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 WRITE_EVERY_S = 60.0
 """Turns and counts: what a crash may lose of them harms nobody, an SD card that is worn out does."""
+
+ALLOCATION, ORDERS, PHASES = "allocation", "orders", "phases"
+"""Parts of the state in the file."""
+
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,73 +50,69 @@ class Memory:
 
     Parameters
     ----------
-    store : StateStore
-        The file.
+    store : Store
+        Where it is kept.
     orders : Orders
         What was ordered from outside; written as soon as it changes, as is what concerns phase contactors.
     log : Log
         Told when what was stored is of no use.
     """
 
-    def __init__(self, store: StateStore, orders: Orders, log: Log) -> None:
+    def __init__(self, store: Store, orders: Orders, log: Log) -> None:
         self._store = store
         self._orders = orders
         self._log = log
         self._lock = threading.Lock()
         self._phases: dict[str, PhaseMemory] = {}
-        self._kept: object = (orders.to_json(), {})
+        self._kept_orders = orders.to_json()
         self._kept_at = -math.inf
 
     def restore(self, now: Instant) -> Restored:
-        """Take over the stored orders; returns the rest of what was stored."""
-        stored = self._store.load()
-        if not stored:
-            return Restored()
-        try:
-            restored = Restored(
-                ManagerState.from_json(stored["allocation"]) if "allocation" in stored else None,
-                _phases(stored["phases"]),
-            )
-            self._orders.restore(stored["orders"], now)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            self._log.warning(f"state file: starting without it, its content is of no use: {error!r}")
-            return Restored()
-        self._phases = dict(restored.phases)
-        self._kept = (self._orders.to_json(), dict(self._phases))
-        return restored
+        """Take over the stored orders; returns the rest of what was stored.
+
+        A part that is of no use is reported and begins anew, the others stay.
+        """
+        self._restored(ORDERS, lambda text: self._orders.restore(json.loads(text), now))
+        self._kept_orders = self._orders.to_json()
+        self._phases = self._restored(PHASES, _phases) or {}
+        return Restored(self._restored(ALLOCATION, ManagerState.from_json), dict(self._phases))
 
     def note_phases(self, connector: str, memory: PhaseMemory) -> None:
-        """Take note of a connector's phase contactors; from any thread, written with the next `keep`."""
+        """Have a connector's phase contactors written at once; from any thread."""
         with self._lock:
             self._phases[connector] = memory
+            document = {name: asdict(each) for name, each in self._phases.items()}
+            self._store.put_state(PHASES, json.dumps(document))
 
-    def keep(self, now: Instant, allocation: ManagerState | None, *, at_once: bool = False) -> None:
-        """Write what is worth it: orders and contactors when they have changed, the rest now and then."""
-        with self._lock:
-            phases = dict(self._phases)
+    def keep(self, now: Instant, allocation: ManagerState | None) -> None:
+        """Write what is worth it: orders when they have changed, the rest now and then."""
         orders = self._orders.to_json()
-        is_due = at_once or now.monotonic_s - self._kept_at >= WRITE_EVERY_S
-        if (orders, phases) == self._kept and not is_due:
-            return
-        self._kept, self._kept_at = (orders, phases), now.monotonic_s
-        document: dict[str, object] = {
-            "orders": orders,
-            "phases": {connector: asdict(memory) for connector, memory in phases.items()},
-        }
-        if allocation is not None:
-            document["allocation"] = allocation.to_json()
-        self._store.save(document)
+        if orders != self._kept_orders:
+            self._kept_orders = orders
+            self._store.put_state(ORDERS, json.dumps(orders))
+        if allocation is not None and now.monotonic_s - self._kept_at >= WRITE_EVERY_S:
+            self._kept_at = now.monotonic_s
+            self._store.put_state(ALLOCATION, allocation.to_json(), must_last=False)
 
     def close(self, now: Instant, allocation: ManagerState | None) -> None:
-        """Write everything, and end."""
-        self.keep(now, allocation, at_once=True)
-        self._store.close()
+        """Have everything written as it is in the end."""
+        self._kept_at = -math.inf
+        self.keep(now, allocation)
+
+    def _restored(self, part: str, read: Callable[[str], _Part]) -> _Part | None:
+        if part not in self._store.state:
+            return None
+        try:
+            return read(self._store.state[part])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            self._log.warning(f"state file: starting without {part}, what it holds is of no use: {error!r}")
+            return None
 
 
-def _phases(stored: Mapping[str, object]) -> dict[str, PhaseMemory]:
+def _phases(stored: str) -> dict[str, PhaseMemory]:
     """Read what was kept of phase contactors; a site without them does without the bridge's code."""
-    if not stored:
+    if stored == "{}":
         return {}
     from bsp.phase_switch import Memory as PhaseMemory  # noqa: PLC0415 - see above
 
-    return msgspec.convert(stored, dict[str, PhaseMemory])
+    return msgspec.json.decode(stored, type=dict[str, PhaseMemory])

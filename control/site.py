@@ -23,9 +23,10 @@ from control.notices import Notices
 from control.observers import Observers
 from control.orders import Orders
 from control.schedules import JsonObject
+from control.sessions import Sessions, granted_A
 from control.settings import Role, Settings, Wiring, check
-from control.state_store import StateStore
 from control.states import SiteStates
+from control.store import Store
 from control.suggestions import Suggestions
 from control.tree import hardware_limits_A
 from control.workings import IN_THREADS, Workings
@@ -84,7 +85,9 @@ class EnergySite:
         self._own = place.tree
         self._notices = Notices(outside.log)
         self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake, floor=settings.floor)
-        self._memory = Memory(StateStore(settings.state_file, outside.log), self._orders, outside.log)
+        self._store = Store(settings.state_file, outside.log, self._notices)
+        self._sessions = Sessions(self._store, clock())
+        self._memory = Memory(self._store, self._orders, outside.log)
         restored = self._memory.restore(clock())
         self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
         self._dispatcher = workings.dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
@@ -160,7 +163,9 @@ class EnergySite:
         if self._bridged:
             self._bridged.stop()
         self._observers.stop()
+        self._sessions.close()
         self._memory.close(self._clock(), self._role.state)
+        self._store.close()
 
     def wake(self) -> None:
         """Decide at once."""
@@ -222,8 +227,11 @@ class EnergySite:
         self.meters.check(now)
         self._role.step(now)
         self._memory.keep(now, self._role.state)
+        decision = self._role.decision
+        limits = decision.limits if decision else ()
+        self._sessions.follow(self._inbox.snapshot(), now, granted_A=granted_A(limits))
         self._notices.clear("step", "limits are computed again")
-        if decision := self._role.decision:
+        if decision:
             self.meters.doubt(decision.request["uuid"], dict(decision.report.complaints))
             self._suggestions.learnt(decision.report.learnt_rotations)
             self._observers.on_decision(decision, self._role.state)

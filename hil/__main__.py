@@ -5,6 +5,7 @@ import typer
 from hil.commands.check import check
 from hil.commands.demo import demo
 from hil.commands.devices import devices
+from hil.commands.history import history
 from hil.commands.join import join
 from hil.commands.probe import probe
 from hil.commands.read import read
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, join, replay_transcript, check, devices, probe, read, wiring, storm):
+for command in (demo, run, join, replay_transcript, check, history, devices, probe, read, wiring, storm):
     app.command()(command)
 app.command("set")(set_limit)
 

@@ -1,5 +1,6 @@
 """Connectors and meters on real Modbus TCP, in the loop of a real instance."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from bsp.phase_switch import Memory as PhaseMemory
 from bsp.profile import connector_profile, meter_profile
 from control.everest import Outside
 from control.memory import Memory, Restored
+from control.notices import Notices
 from control.orders import Orders
 from control.settings import Settings, SettingsError
 from control.site import EnergySite
 from control.site_file import load_site
-from control.state_store import StateStore
+from control.store import Store
 from energy_management.measurement import Reading, Vector3
 from hil.devices.line import TcpLine, serve_tcp
 from hil.devices.meter import MeterDevice
@@ -199,16 +201,35 @@ def test_a_connector_that_does_not_answer_keeps_what_it_may_draw(house: House) -
 def test_what_is_known_of_phase_contactors_survives_a_restart(tmp_path: Path) -> None:
     """A crash amid a switch must not be forgotten: the position of the contacts is not known then."""
     amid, clock = PhaseMemory(phases=1, under_way=True, switches=2), VirtualClock()
-    first = Memory(StateStore(tmp_path / "state.json", RecordingLog()), Orders(), RecordingLog())
+    log = RecordingLog()
+    stores = [Store(tmp_path / "state.db", log, Notices(log))]
+    first = Memory(stores[0], Orders(), log)
     assert first.restore(clock()) == Restored()
     first.note_phases("carport", amid)
-    first.keep(clock(), None)
-    first.close(clock(), None)
-    log = RecordingLog()
-    again = Memory(StateStore(tmp_path / "state.json", log), Orders(), log)
+    stores[0].close(60)
+    stores.append(Store(tmp_path / "state.db", log, Notices(log)))
+    again = Memory(stores[1], Orders(), log)
     assert again.restore(clock()).phases == {"carport": amid}
     assert log.lines == []
-    again.close(clock(), None)
+    stores[1].close(60)
+
+
+@pytest.mark.parametrize("damaged", ['"x"', "{", '{"carport": {"phases": "two"}}'])
+def test_a_part_of_the_state_that_is_of_no_use_leaves_the_others(tmp_path: Path, damaged: str) -> None:
+    log, clock = RecordingLog(), VirtualClock()
+    first = Store(tmp_path / "state.db", log, Notices(log))
+    orders = Orders()
+    orders.set_evse("carport", {"priority": 3})
+    Memory(first, orders, log).close(clock(), None)
+    first.put_state("orders", json.dumps(orders.to_json()))
+    first.put_state("phases", damaged)
+    first.close(60)
+    second, restored = Store(tmp_path / "state.db", log, Notices(log)), Orders()
+    assert Memory(second, restored, log).restore(clock()).phases == {}
+    assert restored.evses["carport"].priority == 3
+    (line,) = log.at("warning")
+    assert "starting without phases" in line
+    second.close(60)
 
 
 def test_a_bus_of_a_serial_hub_that_is_not_connected_is_refused(tmp_path: Path) -> None:

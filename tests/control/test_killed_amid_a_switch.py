@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bsp.profile import connector_profile, meter_profile
@@ -114,5 +115,17 @@ connectors:
 
         with running(site_file, state_file, phases=3):
             cabinet.wait_for(["main opens", "phases opens", "main closes"])
-    stored = json.loads(state_file.read_text())["state"]["phases"]["carport"]
-    assert (stored["phases"], stored["fault"]) == (1, None)
+            assert wait_until(lambda: kept_of_contacts(state_file) == (1, None))
+
+
+def kept_of_contacts(state_file: Path) -> tuple[int, str | None]:
+    """What is kept of the carport's contactors: phases and fault."""
+    with closing(sqlite3.connect(state_file)) as database:
+        (document,) = database.execute("SELECT document FROM state WHERE part = 'phases'").fetchone()
+    stored = json.loads(document)["carport"]
+    return stored["phases"], stored["fault"]
+
+
+def wait_until(is_so: Callable[[], bool]) -> bool:
+    pause, tries = threading.Event(), round(WITHIN_S / 0.05)
+    return any(is_so() or pause.wait(0.05) for _ in range(tries))
