@@ -12,6 +12,7 @@ from energy_management.coverage import Bools, Floats, Ints, exists
 from energy_management.demand import IDLE, Demand
 from energy_management.filling import Event, fill
 from energy_management.limits import Limiter
+from energy_management.waits import NO_WAITS, Waits
 
 _ROUNDS = 50
 
@@ -40,6 +41,8 @@ class Allocation:
         Where the currents are going; the same but while some wait for others to fall.
     held : dict of int to str
         Why an EVSE, by its position, gets less in the slot that is active now than the limits of nodes allow.
+    waits : Waits
+        What those who shall have more are waiting for.
     """
 
     network: Network
@@ -51,6 +54,7 @@ class Allocation:
     events: list[Event]
     target_A: Floats
     held: dict[int, str] = field(default_factory=dict)
+    waits: Waits = NO_WAITS
 
 
 def allocate(

@@ -11,7 +11,7 @@ from energy_management.allocation import Allocation
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Bools, Floats, Ints
 from energy_management.demand import IDLE, WANTS
-from energy_management.draws import currents_of
+from energy_management.draws import NOTHING_IN_FORCE, currents_of
 from energy_management.limits import Limiter
 from energy_management.measurement import Reading
 from energy_management.memory import Memory
@@ -123,12 +123,13 @@ class ClosedLoop:
         }
         draws = list(self.memory.draws.values())
         granted_A = np.array([max(0.0, *state.granted_A) for state in self.states])
-        ramps = Ramps(limiter, draws, granted_A, self.config, self.monotonic_s)
+        in_force = [self.memory.in_force.get(uuid, NOTHING_IN_FORCE) for uuid in self.memory.draws]
+        ramps = Ramps(limiter, draws, granted_A, in_force, self.config, self.monotonic_s)
         step = ramps.step(target, order, slot)
         changes = abs(step.allocation.current_A[:, slot] - granted_A) > CHANGE_A
         for evse in np.flatnonzero(changes & (limiter.demand.urgency != IDLE)).tolist():
             draws[evse].changed_at_s = self.monotonic_s
-        return replace(step.allocation, held={**held, **step.reasons})
+        return replace(step.allocation, held={**held, **step.reasons}, waits=step.waits)
 
     def _usage(self, uuid: str) -> Usage:
         return self.memory.usages.setdefault(uuid, Usage())

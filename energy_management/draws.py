@@ -46,6 +46,17 @@ class Bounds:
     most_A: Vector3
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The highest limit that an EVSE may still go by, as far as it has answered: current and phases."""
+
+    current_A: float
+    phases: int
+
+
+NOTHING_IN_FORCE = InForce(0.0, 0)
+
+
 @dataclass
 class Draw:
     """Samples of one EVSE's currents, and what it was allowed to draw, over the last seconds.
@@ -58,11 +69,14 @@ class Draw:
         What its limits let it draw, each from its time on: its grant, and at least that if it is charging.
     changed_at_s : float
         When its limit last changed, with a car that could notice.
+    car_since_s : float
+        Since when there is a car that could draw anything; infinite while there is none.
     """
 
     samples: list[Bounds] = field(default_factory=list)
     allowed: list[Bounds] = field(default_factory=list)
     changed_at_s: float = -math.inf
+    car_since_s: float = -math.inf
 
     def sample(self, bounds: Bounds) -> None:
         """Take a measurement, the newest or one already known."""
@@ -74,6 +88,13 @@ class Draw:
         last = self.allowed[-1] if self.allowed else None
         if last is None or (last.least_A, last.most_A) != (bounds.least_A, bounds.most_A):
             self.allowed.append(bounds)
+
+    def note_car(self, now_s: float, *, is_there: bool) -> None:
+        """Take note of whether there is a car; the next one knows nothing of the limits of the one before."""
+        if not is_there:
+            self.car_since_s = math.inf
+        elif self.car_since_s == math.inf:
+            self.car_since_s = now_s
 
     def forget_before(self, at_s: float) -> None:
         """Drop what is too old to matter; the limit in force at that time is kept."""
@@ -110,21 +131,42 @@ class Draw:
 
     def lingering_A(self, now_s: float, limit_A: float) -> Vector3:
         """Return what it may still draw until it has followed a limit set not long ago, or just now."""
-        recent = self._in_force(now_s - FOLLOWS_WITHIN_S, now_s)
+        if now_s < self.car_since_s:
+            return NOTHING
+        recent = self._in_force(max(now_s - FOLLOWS_WITHIN_S, self.car_since_s), now_s)
         measured = self.measured(now_s)
         if measured is None:
             return _most([bounds.most_A for bounds in recent])
-        if self._has_fallen_to(limit_A):
+        if self._follows(limit_A):
             return measured.most_A
         return _most([measured.most_A, *(bounds.most_A for bounds in recent)])
 
-    def _has_fallen_to(self, limit_A: float) -> bool:
-        """Tell whether it drew more than this since it last was allowed more, and now does not."""
+    def lingers_until_s(self, limit_A: float) -> float:
+        """Return when it has had its time to follow a limit; infinite while it may still draw more."""
+        ends = [math.inf, *(bounds.at_s for bounds in reversed(self.allowed))]
+        for end_s, bounds in zip(ends, reversed(self.allowed), strict=False):
+            if end_s <= self.car_since_s:
+                break
+            if max(bounds.most_A) > limit_A:
+                return end_s + FOLLOWS_WITHIN_S
+        return -math.inf
+
+    def _follows(self, limit_A: float) -> bool:
+        """Tell whether it draws no more than this, and that is no chance.
+
+        Since it last was allowed more it has drawn more, or has had the time to.
+        """
         rises = [
             later.at_s for earlier, later in pairwise(self.allowed) if max(later.most_A) > max(earlier.most_A)
         ]
-        since = [max(s.most_A) for s in self.samples if not rises or s.at_s >= rises[-1]]
-        return bool(since) and since[-1] <= limit_A + FALLEN_WITHIN_A < max(since)
+        since = [sample for sample in self.samples if not rises or sample.at_s >= rises[-1]]
+        drawn_A = [max(sample.most_A) for sample in since]
+        if not since or drawn_A[-1] > limit_A + FALLEN_WITHIN_A:
+            return False
+        allowed_since_s = rises[-1] if rises else self.allowed[0].at_s
+        return (
+            since[-1].at_s >= allowed_since_s + FOLLOWS_WITHIN_S or max(drawn_A) > limit_A + FALLEN_WITHIN_A
+        )
 
     def _around(self, at_s: float) -> list[Bounds]:
         """Find the samples that may be of the same moment, with one before and one after; none if stale."""

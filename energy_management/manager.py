@@ -15,6 +15,7 @@ from energy_management.closed_loop import ClosedLoop
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Floats, exists
 from energy_management.demand import IDLE, export_asked, read_demand
+from energy_management.draws import InForce
 from energy_management.explain import describe, explain
 from energy_management.hardening import SIGNS_OF_MALFORMED
 from energy_management.limits import Limiter
@@ -34,6 +35,7 @@ from energy_management.timeline import Timeline, to_milliseconds
 from energy_management.tree import Tree
 
 NO_READINGS: Mapping[str, Reading] = {}
+NOTHING_KNOWN: Mapping[str, InForce] = {}
 
 
 class EnergyManager:
@@ -79,6 +81,7 @@ class EnergyManager:
         readings: Mapping[str, Reading] = NO_READINGS,
         *,
         monotonic_s: float | None = None,
+        in_force: Mapping[str, InForce] = NOTHING_KNOWN,
     ) -> list[dict[str, Any]]:
         """Find the limits of all EVSEs of a request.
 
@@ -94,6 +97,9 @@ class EnergyManager:
         monotonic_s : float, optional
             The present on a clock that is never set [s], for hysteresis, turns and the age of readings;
             `now` if left out.
+        in_force : mapping of str to InForce, optional
+            The highest limit that an EVSE may still go by, by uuid. With `closed_loop`, what is above its new
+            limit is given to nobody else as long as that is so.
 
         Returns
         -------
@@ -103,6 +109,7 @@ class EnergyManager:
         """
         monotonic_s = now.timestamp() if monotonic_s is None else monotonic_s
         self.state.advance_to(monotonic_s)
+        self.state.memory.in_force = in_force
         flat = flatten_if_tree(request)
         fingerprint = None if flat is None else _fingerprint(request)
         if self._last is not None and self._last.holds(fingerprint, now, readings, monotonic_s):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from energy_management.base_load import BaseLoad, Measured
-from energy_management.draws import NOTHING, REMEMBERED_S, Bounds, Draw, currents_of, on_grid
+from energy_management.draws import NOTHING, REMEMBERED_S, Bounds, Draw, InForce, currents_of, on_grid
 from energy_management.measurement import Reading, Vector3
 from energy_management.site import ROTATIONS, Site
 from energy_management.tree import Tree
@@ -44,12 +44,15 @@ class Memory:
         Of EVSEs whose wiring is not known.
     nodes : dict
         Of nodes with a meter.
+    in_force : mapping
+        Of EVSEs whose answers are known: what may still be in force there.
     """
 
     draws: dict[str, Draw] = field(default_factory=dict)
     usages: dict[str, Usage] = field(default_factory=dict)
     learners: dict[str, Learner] = field(default_factory=dict)
     nodes: dict[str, NodeMemory] = field(default_factory=dict)
+    in_force: Mapping[str, InForce] = field(default_factory=dict)
 
     def base_loads_A(self) -> dict[str, list[float | None]]:
         """Return the base loads that count at present, by node; None on phases never measured."""
@@ -90,7 +93,9 @@ class Memory:
             tree.evses.tolist(), granted_A, self.draws.items(), strict=True
         ):
             draw.forget_before(monotonic_s - REMEMBERED_S)
-            draw.allow(_allowed(tree.nodes[position].get("evse_state", CHARGING), granted, monotonic_s))
+            state = tree.nodes[position].get("evse_state", CHARGING)
+            draw.note_car(monotonic_s, is_there=state not in WITHOUT_CAR)
+            draw.allow(_allowed(state, granted, self._most_A(uuid, granted, draw), monotonic_s))
             reading = readings.get(uuid)
             if reading is not None:
                 attributes = site.evses.get(uuid)
@@ -100,11 +105,19 @@ class Memory:
                     wiring = None if rotation is None else ROTATIONS[rotation]
                     draw.sample(on_grid(currents_A, wiring, reading.taken_at))
 
+    def _most_A(self, uuid: str, granted_A: Vector3, draw: Draw) -> Vector3:
+        """Return what an EVSE may draw: its grant, or more while a higher limit may still be in force."""
+        in_force = self.in_force.get(uuid)
+        if in_force is None or in_force.current_A <= max(granted_A):
+            return granted_A
+        before_A = draw.allowed[-1].most_A if draw.allowed else NOTHING
+        return before_A if max(before_A) >= in_force.current_A else (in_force.current_A,) * 3
 
-def _allowed(state: str, granted_A: Vector3, now_s: float) -> Bounds:
-    """Bounds of what an EVSE may draw by its state and its grant, of which export is negative."""
+
+def _allowed(state: str, granted_A: Vector3, most_A: Vector3, now_s: float) -> Bounds:
+    """Bounds of what an EVSE may draw by its state and its limits, of which export is negative."""
     if state in WITHOUT_CAR:
         return Bounds(now_s, NOTHING, NOTHING)
     if min(granted_A) < 0.0:
         return Bounds(now_s, granted_A, NOTHING)
-    return Bounds(now_s, granted_A if state == CHARGING else NOTHING, granted_A)
+    return Bounds(now_s, granted_A if state == CHARGING else NOTHING, most_A)

@@ -2,12 +2,14 @@
 
 An allocation is a target. What may be granted now on the way to it is a second, smaller problem of the same
 kind: everybody keeps what it has as far as the target lets it, what those who give up may still draw is
-reserved, and what is left is filled fairly up to the targets.
+reserved, and what is left is filled fairly up to the targets. An EVSE may still draw what it is measured to,
+what its limits of the last seconds allow, and what a limit allows whose successor it has not answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +20,9 @@ from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
 from energy_management.coverage import Bools, Floats, Ints
 from energy_management.demand import Demand
-from energy_management.draws import Draw
+from energy_management.draws import Draw, InForce
 from energy_management.limits import Limiter
+from energy_management.waits import NO_WAITS, Waits
 
 ROUNDING_A = 1e-6
 
@@ -37,10 +40,13 @@ class Step:
         The target, but with the currents of now in the active slot.
     reasons : dict of int to str
         Why an EVSE, by its position, does not have its target yet.
+    waits : Waits
+        What those wait for.
     """
 
     allocation: Allocation
     reasons: dict[int, str]
+    waits: Waits
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ class Ramps:
     draws : sequence of Draw
         Of all EVSEs, with the limits in force.
     granted_A : ndarray, shape (evses,)
-        Grants in force per phase.
+        Grants of the last run per phase.
+    in_force : sequence of InForce
+        The highest limit that each EVSE may still go by.
     config : ManagerConfig
         Settings.
     monotonic_s : float
@@ -64,6 +72,7 @@ class Ramps:
     limiter: Limiter
     draws: Sequence[Draw]
     granted_A: Floats
+    in_force: Sequence[InForce]
     config: ManagerConfig
     monotonic_s: float
 
@@ -72,8 +81,11 @@ class Ramps:
         takes_part = self.limiter.demand.takes_part[:, slot]
         target_A = np.where(takes_part, target.current_A[:, slot], 0.0)
         held_A = np.minimum(target_A, self.granted_A)
-        if not (target_A > held_A + ROUNDING_A).any():
-            return Step(target, {})
+        in_force_A = np.array([limit.current_A for limit in self.in_force])
+        in_force_phases = np.array([limit.phases if limit.current_A > 0 else 0 for limit in self.in_force])
+        adds_phases = (in_force_phases > 0) & (target.phases[:, slot] > in_force_phases) & takes_part
+        if not ((target_A > held_A + ROUNDING_A) | adds_phases).any():
+            return Step(target, {}, NO_WAITS)
         may_rise = self._may_rise(target_A, target.network.ceiling_A[:, slot])
         lingering_A = np.array(
             [
@@ -81,10 +93,12 @@ class Ramps:
                 for draw, limit in zip(self.draws, held_A.tolist(), strict=True)
             ]
         ).T
-        reach_A = lingering_A.max(axis=0)  # what it draws anyway takes nothing from others
+        reach_A = np.maximum(lingering_A.max(axis=0), in_force_A)
+        # What it draws anyway takes nothing from others.
         floor_A = np.where(may_rise, np.minimum(target_A, np.maximum(held_A, reach_A)), held_A)
         excess_A = np.maximum(reach_A - floor_A, 0.0)
-        phases = np.maximum(target.phases, (lingering_A > ROUNDING_A).sum(axis=0)[:, None])
+        drawing = np.maximum((lingering_A > ROUNDING_A).sum(axis=0), in_force_phases)
+        phases = np.maximum(target.phases, drawing[:, None])
         reserved = self._load(target, phases, excess_A, slot)
         now_A = self._fill(
             target.network.in_slot(slot, reserved, floor_A[:, None], target_A[:, None]),
@@ -93,21 +107,31 @@ class Ramps:
             self.limiter.demand.in_slot(slot),
             order,
         )
+        may_draw_more = excess_A > ROUNDING_A
+        keeps_phases = adds_phases & may_draw_more.any()
         is_part = (now_A < target_A - ROUNDING_A) & (now_A < held_A + WORTH_WAITING_A) & (held_A > 0)
         now_A = np.where(is_part, held_A, now_A)
         current_A = target.current_A.copy()
         current_A[takes_part, slot] = now_A[takes_part]
-        waiting = np.flatnonzero(now_A < target_A - ROUNDING_A).tolist()
-        reasons = {evse: self._reason(evse, bool(may_rise[evse]), excess_A) for evse in waiting}
-        return Step(replace(target, current_A=current_A), reasons)
+        allocation = replace(target, current_A=current_A)
+        if keeps_phases.any():
+            phases = target.phases.copy()
+            phases[keeps_phases, slot] = in_force_phases[keeps_phases]
+            allocation = replace(allocation, phases=phases, loaded=self.limiter.loaded(phases))
+        waiting = np.flatnonzero((now_A < target_A - ROUNDING_A) | keeps_phases).tolist()
+        falls_A = {evse: float(floor_A[evse]) for evse in np.flatnonzero(may_draw_more).tolist()}
+        reasons = {
+            evse: self._reason(evse, bool(may_rise[evse] | keeps_phases[evse]), falls_A) for evse in waiting
+        }
+        return Step(allocation, reasons, self._waits(waiting, falls_A) if waiting else NO_WAITS)
 
     def _may_rise(self, target_A: Floats, ceiling_A: Floats) -> Bools:
         """Tell whose last change is long enough ago, and whose next rise is worth it."""
-        since_s = np.array([self.monotonic_s - draw.changed_at_s for draw in self.draws])
+        rested = np.array([self.monotonic_s >= self._rises_at_s(evse) for evse in range(len(self.draws))])
         worth_it = target_A - self.granted_A >= self.config.deadband_A
         worth_it |= (self.granted_A <= 0) | (target_A >= ceiling_A - ROUNDING_A)
         rises = target_A > self.granted_A + ROUNDING_A
-        return np.asarray(rises & worth_it & (since_s >= self.config.rise_interval_s))
+        return np.asarray(rises & worth_it & rested)
 
     def _load(self, target: Allocation, phases: Floats, current_A: Floats, slot: int) -> Floats:
         """Add up in each row what is drawn on so many phases, shape (families, rows, 1)."""
@@ -123,12 +147,26 @@ class Ramps:
         floor_A = np.where(served, demand.minimum_A, floor_A)
         return share(network, demand, rising & (served | ~newcomers), floor_A)[:, 0]
 
-    def _reason(self, evse: int, may_rise: bool, excess_A: Floats) -> str:  # noqa: FBT001 - a fact, no switch
+    def _reason(self, evse: int, may_rise: bool, falls_A: Mapping[int, float]) -> str:  # noqa: FBT001 - a fact, no switch
         """Say why an EVSE has less than its target."""
-        if self.monotonic_s - self.draws[evse].changed_at_s < self.config.rise_interval_s:
+        if self.monotonic_s < self._rises_at_s(evse):
             return f"rises {self.config.rise_interval_s:g} s after its last change"
         if not may_rise:
             return f"rises only by {self.config.deadband_A:g} A or more"
-        uuids = self.limiter.tree.evse_uuids
-        falling = [uuids[other] for other in np.flatnonzero(excess_A > ROUNDING_A).tolist() if other != evse]
+        falling = [
+            self.limiter.tree.evse_uuids[other] for other in falls_A if other != evse or len(falls_A) == 1
+        ]
         return f"waits until {' and '.join(falling)} {'have' if len(falling) > 1 else 'has'} fallen"
+
+    def _waits(self, waiting: Sequence[int], falls_A: Mapping[int, float]) -> Waits:
+        """Collect what those who wait are waiting for."""
+        ends_s = [self._rises_at_s(evse) for evse in waiting]
+        ends_s += [self.draws[evse].lingers_until_s(limit_A) for evse, limit_A in falls_A.items()]
+        uuids = self.limiter.tree.evse_uuids
+        return Waits(
+            min((end_s for end_s in ends_s if end_s > self.monotonic_s), default=math.inf),
+            {uuids[evse]: limit_A for evse, limit_A in falls_A.items()},
+        )
+
+    def _rises_at_s(self, evse: int) -> float:
+        return self.draws[evse].changed_at_s + self.config.rise_interval_s

@@ -10,6 +10,7 @@ import numpy as np
 from energy_management.coverage import Floats
 from energy_management.measurement import Vector3
 from energy_management.run import Run
+from energy_management.waits import NO_WAITS, Waits
 
 _ALLOWED_EXCESS = 1e-6
 
@@ -64,6 +65,11 @@ class Report:
     def complaints(self) -> list[tuple[str, str]]:
         """Uuid of each node whose meter is not believed, and why; it has its fallback budget."""
         return self.run.limiter.meters.complaints if self.run and self.run.limiter.meters else []
+
+    @property
+    def waits(self) -> Waits:
+        """What shares that do not rise yet are waiting for."""
+        return self.run.allocation.waits if self.run else NO_WAITS
 
     @property
     def learnt_rotations(self) -> dict[str, str]:

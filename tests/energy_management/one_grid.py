@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from energy_management import EnergyManager, EvseAttributes, ManagerConfig, NodeAttributes, Site
+from energy_management import EnergyManager, EvseAttributes, InForce, ManagerConfig, NodeAttributes, Site
 from energy_management.measurement import Reading, Vector3
 from tests.energy_management.trees import NOW, evse, node
 
@@ -37,6 +37,7 @@ class Grid:
         self.manager = EnergyManager(ManagerConfig(closed_loop=closed_loop), site)
         self.states = dict.fromkeys(site.evses, "Charging")
         self.active = 3
+        self.in_force: dict[str, InForce] = {}
         self.now_s = 1000.0
         self.wall_clock = NOW
 
@@ -51,7 +52,9 @@ class Grid:
         }
         children = [evse(name, state=state, active=self.active) for name, state in self.states.items()]
         request = node("grid", children, A=FUSE_A)
-        results = self.manager.optimize(request, self.wall_clock, readings, monotonic_s=self.now_s)
+        results = self.manager.optimize(
+            request, self.wall_clock, readings, monotonic_s=self.now_s, in_force=self.in_force
+        )
         return {each["uuid"]: each["limits_root_side"]["ac_max_current_A"]["value"] for each in results}
 
     def run(

@@ -60,14 +60,20 @@ class TestSharing:
         assert "waits until a has fallen" in grid.manager.explain("b")
         assert "full" in grid.manager.explain("a")
 
-    def test_a_car_that_never_used_its_grant_may_still_begin_to(self) -> None:
-        """It drew 10 A of 32 A: less than its new limit, but not because it has heard of that."""
+    def test_a_car_that_has_just_been_given_more_may_still_begin_to_use_it(self) -> None:
+        """It draws 10 A of 32 A: less than its new limit, but not because it has heard of that."""
         grid = two(b="Unplugged")
-        grid.run(8, None, cars(a=10, b=0))
+        grid.run(3, None, cars(a=10, b=0))
         grid.states["b"] = "Charging"
         grants = [grid.run(1, None, cars(a=10, b=0))["b"] for _ in range(8)]
         assert grants[0] == 0
         assert grants[-1] == pytest.approx(17.5)
+
+    def test_nobody_waits_for_a_car_that_has_long_drawn_less(self) -> None:
+        grid = two(b="Unplugged")
+        grid.run(8, None, cars(a=10, b=0))
+        grid.states["b"] = "Charging"
+        assert grid.run(1, None, cars(a=10, b=0))["b"] == pytest.approx(17.5)
 
     def test_nobody_falls_below_its_minimum_by_waiting(self) -> None:
         grid = Grid({"a": STRAIGHT, "b": STRAIGHT, "c": STRAIGHT}, fallback_A=None, closed_loop=True)
