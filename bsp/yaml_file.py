@@ -15,8 +15,11 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 import msgspec
 import yaml
 
+from bsp.yaml_document import FileError, Key, YamlDocument, value_of
+
+__all__ = ["Amperes", "FileError", "Key", "Seconds", "Volts", "Watts", "YamlFile", "quantity", "suggest"]
+
 T = TypeVar("T")
-Key = tuple[str, ...]
 
 _UNITS: Mapping[str, Mapping[str, float]] = {
     "A": {"A": 1.0, "mA": 1e-3},
@@ -50,14 +53,6 @@ Volts = Annotated[float, quantity("V", "a voltage, e.g. 230 V")]
 Seconds = Annotated[float, quantity("s", "a duration, e.g. 10 s or 500 ms")]
 
 
-class FileError(ValueError):
-    """A file is not what it must be. The message has one line per problem."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
-
-
 class YamlFile(Generic[T]):
     """One YAML file of a given structure.
 
@@ -82,53 +77,22 @@ class YamlFile(Generic[T]):
     """
 
     def __init__(self, path: Path, structure: type[T], name: str | None = None) -> None:
-        self._name = name or path.name
-        self._lines: dict[Key, int] = {}
+        self._document = YamlDocument.load(path, name or path.name)
         self._problems: dict[str, int] = {}
-        root = self._compose(path)
-        self._note_lines(root, ())
-        value = self._build(root, structure, ())
+        if self._document.root is None:
+            raise FileError([f"{self._document.name}:1: the file is empty"])
+        value = self._build(self._document.root, structure, ())
         self.check()
         self.value: T = value
 
     def problem(self, key: Key, reason: str) -> None:
         """Note that the value at `key` is wrong; `check` tells it."""
-        at = key
-        while at not in self._lines and at:
-            at = at[:-1]
-        line = self._lines.get(at, 1)
-        where = f"{self._name}:{line} {'.'.join(key)}".rstrip()
-        self._problems[f"{where}: {reason}"] = line
+        self._problems[f"{self._document.where(*key)}: {reason}"] = self._document.line(*key) or 1
 
     def check(self) -> None:
         """Raise `FileError` with every problem noted so far, from the top of the file to its end."""
         if self._problems:
             raise FileError(sorted(self._problems, key=lambda problem: self._problems[problem]))
-
-    def _compose(self, path: Path) -> yaml.Node:
-        try:
-            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except OSError as error:
-            raise FileError([f"{path}: cannot be read: {error.strerror}"]) from error
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise FileError([f"{self._name}:{line}: not YAML: {error.problem}"]) from error
-        if node is None:
-            raise FileError([f"{self._name}:1: the file is empty"])
-        return node
-
-    def _note_lines(self, node: yaml.Node, key: Key) -> None:
-        self._lines.setdefault(key, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            for key_node, value_node in node.value:
-                child = (*key, str(key_node.value))
-                first, self._lines[child] = self._lines.get(child), key_node.start_mark.line + 1
-                if first is not None:
-                    self.problem(child, f"given twice, first in line {first}")
-                self._note_lines(value_node, child)
-        elif isinstance(node, yaml.SequenceNode):
-            for index, item in enumerate(node.value):
-                self._note_lines(item, (*key, str(index)))
 
     def _build(self, node: yaml.Node, expected: Any, key: Key) -> Any:
         """Make a value of the type `expected`; on a problem note it and give None."""
@@ -180,7 +144,7 @@ class YamlFile(Generic[T]):
         return get_origin(expected)(items)
 
     def _build_leaf(self, node: yaml.Node, expected: Any, unit: str | None, key: Key) -> Any:
-        value = yaml.SafeLoader("").construct_object(node, deep=True)
+        value = value_of(node)
         try:
             return msgspec.convert(_number(value, unit) if unit else value, expected)
         except ValueError as error:  # includes msgspec.ValidationError

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsp.yaml_document import FileError
 from hil.runtime.manager.connections import Connection, connections_of, probe_manifest
 from hil.runtime.manager.definitions import Definitions
 from hil.runtime.manager.manifest import PROBE_MODULE, Manifest, find_module
@@ -12,7 +13,6 @@ from hil.runtime.manager.problems import ConfigError, Report, known
 from hil.runtime.manager.schemas import problems_of
 from hil.runtime.manager.settings import Settings
 from hil.runtime.manager.user_config import load_with_user_config
-from hil.runtime.manager.yaml_file import YamlError
 from hil.runtime.wire import Json
 
 
@@ -105,8 +105,8 @@ class RunConfig:
         try:
             report = Report(load_with_user_config(path, log), log)
             return _loaded(report, prefix, standalone)
-        except YamlError as error:
-            raise ConfigError([str(error)]) from error
+        except FileError as error:
+            raise ConfigError(error.problems) from error
 
 
 def _loaded(report: Report, prefix: str | None, standalone: frozenset[str]) -> RunConfig:

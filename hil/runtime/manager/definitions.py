@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bsp.yaml_document import Step, YamlDocument
 from hil.runtime.manager.problems import ConfigError
 from hil.runtime.manager.schemas import problem_of_schema, problems_of
-from hil.runtime.manager.yaml_file import Key, YamlFile
 from hil.runtime.wire import Json
 
 _ERROR_REFERENCE = re.compile(r"/errors/(?P<namespace>\w+)(?:#/(?P<name>\w+))?")
@@ -99,12 +99,12 @@ class Definitions:
                 problems.append(f"interface {interface}: $ref {reference!r} leads to no type in {looked}")
         return problems
 
-    def _expanded(self, file: YamlFile) -> Json:
+    def _expanded(self, file: YamlDocument) -> Json:
         problems = problems_of(file, "interface")
         if problems:
             raise ConfigError(problems)
         interface = copy.deepcopy(file.data)
-        schemas: list[tuple[tuple[Key, ...], Json]] = []
+        schemas: list[tuple[tuple[Step, ...], Json]] = []
         commands = interface.setdefault("cmds", {})
         for name, command in commands.items():
             command.pop("description")
@@ -122,7 +122,7 @@ class Definitions:
             raise ConfigError(problems)
         return {"cmds": commands, "vars": interface["vars"], "errors": self._resolved_errors(file)}
 
-    def _resolved_errors(self, file: YamlFile) -> Json:
+    def _resolved_errors(self, file: YamlDocument) -> Json:
         resolved: dict[str, dict[str, Json]] = {}
         for index, entry in enumerate(file.data.get("errors", [])):
             place = file.where("errors", index)
@@ -157,21 +157,21 @@ class Definitions:
         return self._errors[namespace]
 
 
-def _find(directories: Sequence[Path], name: str) -> YamlFile | None:
+def _find(directories: Sequence[Path], name: str) -> YamlDocument | None:
     paths = (directory / f"{name}.yaml" for directory in directories)
-    return next((YamlFile.load(path) for path in paths if path.exists()), None)
+    return next((YamlDocument.load(path) for path in paths if path.exists()), None)
 
 
 def _tried(directories: Sequence[Path], name: str) -> str:
     return ", ".join(str(directory / f"{name}.yaml") for directory in directories)
 
 
-def _all(directories: Sequence[Path]) -> list[YamlFile]:
+def _all(directories: Sequence[Path]) -> list[YamlDocument]:
     """All YAML files, sorted by name; one in an earlier directory hides its namesakes."""
     found: dict[str, Path] = {}
     for directory in reversed(directories):
         found |= {path.stem: path for path in directory.glob("*.yaml")}
-    return [YamlFile.load(found[name]) for name in sorted(found)]
+    return [YamlDocument.load(found[name]) for name in sorted(found)]
 
 
 def _remove_descriptions(schema: Json) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsp.yaml_document import YamlDocument
 from control.manifest import with_control
 from hil.runtime.manager.problems import ConfigError
 from hil.runtime.manager.schemas import problem_of_value, problems_of
-from hil.runtime.manager.yaml_file import YamlFile
 from hil.runtime.wire import MODULE_SCOPE, Json
 
 PROBE_MODULE = "ProbeModule"
@@ -45,7 +45,7 @@ class Manifest:
         ConfigError
             The manifest is missing or wrong.
         """
-        file = YamlFile.load(directory / "manifest.yaml")
+        file = YamlDocument.load(directory / "manifest.yaml")
         problems = problems_of(file, "manifest") or _problems_of_defaults(file)
         if problems:
             raise ConfigError(problems)
@@ -130,7 +130,7 @@ def _filled(manifest: Json) -> Json:
     return data
 
 
-def _problems_of_defaults(file: YamlFile) -> list[str]:
+def _problems_of_defaults(file: YamlDocument) -> list[str]:
     places: list[tuple[str, ...]] = [
         ("config",),
         *(("provides", name, "config") for name in file.data.get("provides", {})),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hil.runtime.manager.yaml_file import Key, YamlFile
+from bsp.yaml_document import Step, YamlDocument
 
 
 class ConfigError(Exception):
@@ -38,15 +38,15 @@ class Report:
         A line for each error.
     """
 
-    file: YamlFile
+    file: YamlDocument
     log: Callable[[str], None]
     problems: list[str] = field(default_factory=list)
 
-    def error(self, *place: Key, what: str) -> None:
+    def error(self, *place: Step, what: str) -> None:
         """Note an error at a place in the configuration."""
         self.problems.append(f"{self.file.where(*place)}: {what}")
 
-    def ignored(self, *place: Key, why: str) -> None:
+    def ignored(self, *place: Step, why: str) -> None:
         """Tell of something that has no effect."""
         self.log(f"{self.file.where(*place)}: ignored, {why}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 from jsonschema.exceptions import best_match
 
-from hil.runtime.manager.yaml_file import Key, YamlFile
+from bsp.yaml_document import Step, YamlDocument
 from hil.runtime.wire import Json
 
 NAMES = ("config", "manifest", "interface", "type", "error_declaration_list")
@@ -32,10 +32,10 @@ _TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", 
 @cache
 def schema(name: str) -> Json:
     """Give the schema of one of the file formats in ``NAMES``."""
-    return YamlFile.load(Path(__file__).with_name("schemas") / f"{name}.yaml").data
+    return YamlDocument.load(Path(__file__).with_name("schemas") / f"{name}.yaml").data
 
 
-def problems_of(file: YamlFile, name: str) -> list[str]:
+def problems_of(file: YamlDocument, name: str) -> list[str]:
     """Check a file against the schema of its format.
 
     Returns
@@ -65,7 +65,7 @@ def problem_of_schema(item_schema: Json) -> str | None:
     )
     if error is None:
         return None
-    way: list[Key] = list(error.absolute_path)
+    way: list[Step] = list(error.absolute_path)
     return f"no valid JSON schema at {'.'.join(map(str, way)) or 'its top'}: {in_words(error)}"
 
 

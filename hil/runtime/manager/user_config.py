@@ -3,27 +3,28 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from hil.runtime.manager.yaml_file import Key, YamlFile
+from bsp.yaml_document import Step, YamlDocument
 from hil.runtime.wire import Json
 
 
-def load_with_user_config(path: Path, log: Callable[[str], None]) -> YamlFile:
+def load_with_user_config(path: Path, log: Callable[[str], None]) -> YamlDocument:
     """Read a configuration and the user's changes to it.
 
     Raises
     ------
-    YamlError
+    FileError
         One of the files cannot be read.
     """
-    file = YamlFile.load(path)
+    file = YamlDocument.load(path)
     user_path = path.parent / "user-config" / path.name
     if not user_path.exists():
         return file
     log(f"{user_path}: changes {path}")
-    user = YamlFile.load(user_path)
-    return _Merged(path, merge_patch(file.data, user.data), file.lines, user)
+    user = YamlDocument.load(user_path)
+    return _Merged(path, file.name, file.root, file.lines, user)
 
 
 def merge_patch(target: Json, patch: Json) -> Json:
@@ -40,10 +41,16 @@ def merge_patch(target: Json, patch: Json) -> Json:
 
 
 @dataclass(frozen=True)
-class _Merged(YamlFile):
+class _Merged(YamlDocument):
     """A merged file: what the user changed stands in the user's file."""
 
-    user: YamlFile
+    user: YamlDocument
 
-    def where(self, *keys: Key) -> str:
-        return self.user.where(*keys) if keys in self.user.lines else super().where(*keys)
+    @cached_property
+    def data(self) -> Json:
+        """Content of both."""
+        return merge_patch(super().data, self.user.data)
+
+    def where(self, *steps: Step) -> str:
+        """Name the place where a value comes from."""
+        return self.user.where(*steps) if self.user.has(*steps) else super().where(*steps)

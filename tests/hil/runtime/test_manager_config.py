@@ -230,7 +230,7 @@ WRONG_MODULES = {
     ),
     "a key given twice": (
         CONSUMER + LIMIT + "    module: Leaf\n",
-        "site.yaml:8 active_modules.grid.module: given twice, keep one",
+        "site.yaml:8 active_modules.grid.module: given twice, first in line 5",
     ),
     "no connection": (
         LIMIT,
@@ -310,7 +310,7 @@ def test_modules_to_run_standalone_must_exist(site: Site) -> None:
         ("active_modules: {}", "site.yaml:1 active_modules: no modules, there is nothing to run"),
         ("[1, 2]", "site.yaml:1: expected object, got list [1, 2]"),
         ("active_modules: {a: {}}", "site.yaml:1 active_modules.a: missing 'module'"),
-        ("a: b: c", "site.yaml:1: no valid YAML: mapping values are not allowed here"),
+        ("a: b: c", "site.yaml:1: not YAML: mapping values are not allowed here"),
         (
             "settings: {mqtt_port: 1}\nactive_modules: {a: {module: A}}",
             "site.yaml:1 settings: unknown key 'mqtt_port', known: ",
@@ -348,7 +348,7 @@ def test_a_wrong_file(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert problems(tmp_path / "none.yaml") == ["none.yaml: cannot read it: No such file or directory"]
+    assert problems(tmp_path / "none.yaml") == ["none.yaml: cannot be read: No such file or directory"]
 
 
 def test_a_problem_that_the_users_changes_bring_is_told_of_their_file(site: Site) -> None:
