@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import WITHIN_S
+
 EXECUTABLE = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
@@ -28,7 +30,7 @@ class Mosquitto:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def start(self, timeout_s: float = 10.0) -> None:
+    def start(self, timeout_s: float = WITHIN_S) -> None:
         assert EXECUTABLE is not None
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([EXECUTABLE, "-c", str(self._config)], stdout=log, stderr=log)
@@ -45,13 +47,13 @@ class Mosquitto:
     def stop(self) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(WITHIN_S)
             self._process = None
 
     def kill(self) -> None:
         if self._process:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(WITHIN_S)
             self._process = None
 
 

@@ -9,6 +9,11 @@ from hil.runtime.broker import embedded_broker
 from tests.brokers import Mosquitto, require_mosquitto
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that wait long first: the others run beside them, so that nobody is left over at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """Start a mosquitto of the test's own, which it may kill and start again."""

@@ -20,8 +20,8 @@ from hil.observer import EnergyMessage, Observer
 from hil.runtime.broker import BrokerAddress
 from hil.runtime.manager import Manager
 from hil.runtime.wire import Topics, decode, encode
+from tests.patience import WITHIN_S
 
-WITHIN_S = 30.0
 API = "everest_api/energy_manager/grid/"
 Json = dict[str, Any]
 
@@ -240,7 +240,7 @@ def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
         run.wait_for(lambda: root_limit() == 24, "the limit of the node")
         assert run.control["status"]["evses"] == 2
         run.wait_for(lambda: run.shown.get("evse/left", {}).get("current_A") == 0, "the same over plain MQTT")
-        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as metrics:
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=WITHIN_S) as metrics:
             assert b'pyenergymanager_grant_amperes{uuid="left"} 0.0' in metrics.read()
         run.call("grid", "control", "get_status")
         run.call("grid", "control", "explain", uuid="left")

@@ -11,6 +11,7 @@ from bsp.device import Device
 from bsp.profile import Profile
 from bsp.transport import ModbusTransport, SerialLink, TcpLink
 from energy_management.measurement import Reading, Vector3
+from tests.patience import WITHIN_S
 
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ def on_bus(
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine, but not for ever."""
-    return asyncio.run(asyncio.wait_for(work, 20))
+    return asyncio.run(asyncio.wait_for(work, WITHIN_S))
 
 
 class Heard:
@@ -108,7 +109,7 @@ class Heard:
             self.calls.append((name, value))
             self._changed.notify_all()
 
-    def wait_for(self, condition: Any, timeout_s: float = 10.0) -> Any:
+    def wait_for(self, condition: Any, timeout_s: float = WITHIN_S) -> Any:
         """Wait until a call from now on, or the last one, fulfils the condition; give its value."""
         found: list[Any] = []
 

@@ -17,6 +17,7 @@ from bsp.profile import connector_profile, meter_profile
 from bsp.transport import BusError, DisconnectedError, NoAnswerError, Read
 from hil.devices import MeterDevice, RegisterDevice, WallboxDevice
 from tests.bsp.plant import Heard, House, Point, VirtualClock, run
+from tests.patience import WITHIN_S
 
 SDM630 = meter_profile("eastron_sdm630")
 PHOENIX = connector_profile("phoenix_ev_cc_ac1_m_ser")
@@ -99,7 +100,7 @@ def test_a_hub_that_hangs_is_not_asked_again_before_it_has_answered() -> None:
 
     def hang(command: str, arguments: Mapping[str, Any]) -> Any:
         calls.append(command)
-        free.wait(10)
+        free.wait(WITHIN_S)
         return {"status_code": "Success", "value": [1, 2]}
 
     async def work(bus: Bus) -> None:

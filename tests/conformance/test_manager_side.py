@@ -23,6 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from hil.runtime.broker import BrokerAddress
 from hil.runtime.manager import Manager
 from hil.runtime.wire import Era
+from tests.patience import WITHIN_S
 
 DATA = Path(__file__).parents[1] / "data"
 INTERFACES = Path(__file__).parents[2] / "interfaces"
@@ -199,7 +200,7 @@ class Player:
             self._client.subscribe(f"{prefix}#", options=options)
         else:
             self._client.subscribe(f"{prefix}#", 2)
-        assert done.wait(5)
+        assert done.wait(WITHIN_S)
 
     def _on_message(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
         payload = json.loads(message.payload) if message.payload else None
@@ -212,7 +213,7 @@ class Player:
     def wait_for(self, topic: str) -> None:
         """Listen until a message with this topic comes."""
         while True:
-            message = self._news.get(timeout=10)
+            message = self._news.get(timeout=WITHIN_S)
             if not message.from_module:
                 self.heard.append(message)
             if message.topic == topic:

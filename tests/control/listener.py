@@ -8,8 +8,9 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.patience import WITHIN_S
+
 ROOT = "everest_api/energy_manager/"
-WITHIN_S = 10.0
 
 
 class Listener:

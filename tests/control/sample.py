@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from control.clock import Instant
+from tests.patience import WITHIN_S
 
 START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -76,25 +77,25 @@ class Child:
         with self._changed:
             self.called += 1
             self._changed.notify_all()
-        self.answers.wait(10)
+        self.answers.wait(WITHIN_S)
         if self.error:
             raise self.error
         with self._changed:
             self.received.append(limits)
             self._changed.notify_all()
 
-    def wait_received(self, count: int, timeout_s: float = 5.0) -> list[float]:
+    def wait_received(self, count: int, timeout_s: float = WITHIN_S) -> list[float]:
         """Amperes of the first ``count`` limits, once they have arrived."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.received) >= count, timeout_s), self.received
         return self.amperes[:count]
 
-    def wait_for(self, amperes: float, timeout_s: float = 5.0) -> bool:
+    def wait_for(self, amperes: float, timeout_s: float = WITHIN_S) -> bool:
         """Wait until such a limit has arrived."""
         with self._changed:
             return self._changed.wait_for(lambda: amperes in self.amperes, timeout_s)
 
-    def wait_called(self, count: int, timeout_s: float = 5.0) -> None:
+    def wait_called(self, count: int, timeout_s: float = WITHIN_S) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: self.called >= count, timeout_s)
 

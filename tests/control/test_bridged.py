@@ -24,8 +24,8 @@ from hil.devices.line import TcpLine, serve_tcp
 from hil.devices.meter import MeterDevice
 from hil.devices.wallbox import WallboxDevice
 from tests.control.sample import RecordingLog, VirtualClock, limits
+from tests.patience import WITHIN_S
 
-WITHIN_S = 10.0
 WALLBOX, METER = "alfen_eve", "eastron_sdm630"
 Json = dict[str, Any]
 

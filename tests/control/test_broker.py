@@ -15,9 +15,7 @@ from control.mqtt_api import MqttApi
 from control.site_file import SiteError, load_site
 from tests.brokers import Mosquitto, require_mosquitto
 from tests.control.sample import RecordingLog
-
-WITHIN_S = 30.0
-
+from tests.patience import WITHIN_S
 
 EVEREST = Broker("everest", 1884, prefix="left_")
 
@@ -125,7 +123,7 @@ class Guarded(Mosquitto):
 
 
 def run(command: list[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=WITHIN_S)
 
 
 @pytest.fixture(scope="module")

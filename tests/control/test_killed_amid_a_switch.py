@@ -15,11 +15,11 @@ from bsp.profile import connector_profile, meter_profile
 from bsp.relay_profile import relay_profile
 from energy_management.measurement import Reading, Vector3
 from hil.devices import MeterDevice, RelayBoardDevice, WallboxDevice, serve_tcp
+from tests.patience import WITHIN_S
 
 ROOT = Path(__file__).parents[2]
 BOARD, CHARGER, METER = "waveshare_modbus_rtu_relay_d_8ch", "phoenix_em_cp_pp_eth", "eastron_sdm630"
 MAIN, PHASES = 1, 2
-WITHIN_S = 30.0
 
 
 class Cabinet:
@@ -82,7 +82,7 @@ def running(site_file: Path, state_file: Path, phases: int) -> Iterator[Callable
         yield lambda: os.kill(process.pid, signal.SIGKILL)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(WITHIN_S)
 
 
 def test_contacts_are_brought_to_one_phase_before_anything_else(tmp_path: Path) -> None:

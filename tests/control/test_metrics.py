@@ -19,6 +19,7 @@ from control.settings import Settings
 from control.site import EnergySite
 from tests.control.sample import Child, RecordingLog, VirtualClock, evse
 from tests.control.test_site import EverestPlayed
+from tests.patience import WITHIN_S
 
 DASHBOARD = Path(__file__).parents[2] / "examples/grafana/pyenergymanager.json"
 
@@ -27,7 +28,7 @@ Samples = dict[str, dict[tuple[str, ...], float]]
 
 def scrape(port: int) -> Samples:
     """Ask as Prometheus does; values by name and the values of labels, in the order of their names."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WITHIN_S) as answer:
         text = answer.read().decode()
     samples: Samples = {}
     for family in text_string_to_metric_families(text):
@@ -155,7 +156,7 @@ def test_the_dashboard_asks_for_nothing_that_is_not_there(site: Site) -> None:
 
 
 def exposition(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WITHIN_S) as answer:
         text: str = answer.read().decode()
     return text
 

@@ -12,10 +12,9 @@ import psutil
 import pytest
 
 from hil.demo.files import example_site, rotations
+from tests.patience import WITHIN_S
 
 ROOT = Path(__file__).resolve().parents[2]
-END_S = 15.0
-"""Time to start and to end, beside the demo itself."""
 
 
 def start_demo(*arguments: str) -> subprocess.Popen[str]:
@@ -53,7 +52,7 @@ def test_a_short_day_on_the_embedded_broker(tmp_path: Path) -> None:
     seconds = 20
     path = tmp_path / "report.json"
     process = start_demo("--seconds", str(seconds), "--report", str(path))
-    output, _ = process.communicate(timeout=seconds + END_S)
+    output, _ = process.communicate(timeout=seconds + WITHIN_S)
     assert process.returncode == 0, output
     assert left_over(process.pid) == []
     report = json.loads(path.read_text())
@@ -80,7 +79,7 @@ def test_ctrl_c_ends_it_cleanly_on_mosquitto(shared_mosquitto: str, tmp_path: Pa
     assert " grid " in first, first + process.stdout.read()
     second = process.stdout.readline()  # three seconds later
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=END_S)
+    output, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 0, first + second + output
     assert left_over(process.pid) == []
     check(json.loads(path.read_text()), output)
@@ -88,7 +87,7 @@ def test_ctrl_c_ends_it_cleanly_on_mosquitto(shared_mosquitto: str, tmp_path: Pa
 
 def test_a_broker_that_is_not_there_is_said_in_one_line() -> None:
     process = start_demo("--broker", "127.0.0.1:1", "--seconds", "5")
-    output, _ = process.communicate(timeout=END_S)
+    output, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 1
     assert "127.0.0.1:1" in output
     assert "Traceback" not in output
@@ -110,7 +109,7 @@ def test_a_module_that_dies_makes_it_fail_and_leaves_nothing_behind() -> None:
     assert " grid " in first, first + process.stdout.read()
     (module,) = [child for child in left_over(process.pid) if child.environ().get("EV_MODULE") == "grid"]
     module.kill()
-    output, _ = process.communicate(timeout=END_S)
+    output, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 1
     assert "PROBLEM: module grid (PyEnergyManager) exited with code 137" in output
     assert output.splitlines()[-1] == "NOT OK"

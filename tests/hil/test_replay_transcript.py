@@ -23,6 +23,7 @@ from hil.replay.transcript import (
     moved,
     parse_time,
 )
+from tests.patience import WITHIN_S
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "transcripts"
@@ -251,7 +252,7 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WITHIN_S,
         check=False,
     )
 

@@ -17,10 +17,10 @@ from hil.runtime.broker import BrokerAddress
 from hil.runtime.join import environment_of
 from hil.runtime.manager import Manager
 from hil.runtime.wire import Topics, encode
+from tests.patience import WITHIN_S
 from tests.system.limits import LimitBook, Sent
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHIN_S = 30.0
 Json = dict[str, Any]
 
 
@@ -42,6 +42,7 @@ class Bench:
         self.lines = lines
         self.book = LimitBook()
         self.seen: list[tuple[float, EnergyMessage]] = []
+        self._drawn_A: dict[str, list[tuple[float, ...]]] = {}
         self._broker = broker
         self._changed = threading.Condition()
         self._standalone: dict[str, subprocess.Popen[str]] = {}
@@ -58,24 +59,31 @@ class Bench:
         at = time.monotonic()
         with self._changed:
             self.seen.append((at, message))
+            if message.kind == "energy_flow_request" and message.module_id not in self._nodes:
+                self._note_draw(message)
             # Nodes on the way get the limit, too; what counts is what arrives at an EVSE.
             if message.kind == "enforce_limits" and message.module_id not in self._nodes:
                 self.book.add(Sent(at, message.data))
             self._changed.notify_all()
 
-    def wait_for(self, condition: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
-        with self._changed:
-            done = self._changed.wait_for(condition, within_s)
-        assert done, "\n".join([f"not within {within_s:g} s: {what}", *self.book.lines(), *self.lines[-15:]])
+    def _note_draw(self, message: EnergyMessage) -> None:
+        if usage := message.data.get("energy_usage_root"):
+            drawn = tuple(usage["current_A"][phase] for phase in ("L1", "L2", "L3"))
+            self._drawn_A.setdefault(message.module_id, []).append(drawn)
 
-    def wait_for_limits(self, *, within_s: float = WITHIN_S, **amperes: float) -> None:
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        with self._changed:
+            done = self._changed.wait_for(condition, WITHIN_S)
+        assert done, "\n".join([f"not within {WITHIN_S:g} s: {what}", *self.book.lines(), *self.lines[-15:]])
+
+    def wait_for_limits(self, **amperes: float) -> None:
         """Wait until the newest limits of these EVSEs are these."""
 
         def are_in_force() -> bool:
             newest = self.book.newest_A
             return all(abs(newest.get(evse, -1.0) - limit) < 0.01 for evse, limit in amperes.items())
 
-        self.wait_for(are_in_force, f"limits {amperes}", within_s)
+        self.wait_for(are_in_force, f"limits {amperes}")
 
     def wait_for_story(self, *story: Mapping[str, float]) -> None:
         """Wait until the limits have been these, one after the other."""
@@ -87,9 +95,7 @@ class Bench:
 
     def drawn_A(self, evse: str) -> list[tuple[float, ...]]:
         """Currents on L1, L2, L3 that the EVSE has measured, one after the other."""
-        requests = [m.data for _, m in self.seen if m.kind == "energy_flow_request" and m.module_id == evse]
-        measured = [request["energy_usage_root"]["current_A"] for request in requests]
-        return [tuple(current[phase] for phase in ("L1", "L2", "L3")) for current in measured]
+        return self._drawn_A.get(evse, [])
 
     def warnings(self) -> list[str]:
         return [line for line in self.lines if "[WARN]" in line or "[ERRO" in line or "[CRIT" in line]
@@ -102,15 +108,17 @@ class Bench:
         call = {"id": str(uuid.uuid4()), "args": args, "origin": "tester"}
         self._client.publish(topic, encode("Cmd", call), qos=2)
 
-    def set_external_limit(self, module: str, amperes: float | None) -> None:
-        limits = {"ac_max_current_A": {"value": amperes, "source": "tester"}}
+    def set_external_limit(self, module: str, value: float | None, unit: str = "A") -> None:
+        """Set a limit from outside, in amperes per phase or in watts; None lifts it."""
+        name = {"A": "ac_max_current_A", "W": "total_power_W"}[unit]
+        limits = {name: {"value": value, "source": "tester"}}
         entry = {"timestamp": "2026-01-01T00:00:00.000Z", "limits_to_root": limits, "limits_to_leaves": {}}
-        value = {
-            "schedule_import": [] if amperes is None else [entry],
+        schedules = {
+            "schedule_import": [] if value is None else [entry],
             "schedule_export": [],
             "schedule_setpoints": [],
         }
-        self.call(module, "external_limits", "set_external_limits", value=value)
+        self.call(module, "external_limits", "set_external_limits", value=schedules)
 
     def start(self, module_id: str) -> None:
         """Start a module that the configuration calls standalone."""

@@ -10,8 +10,7 @@ from hil.observer import EnergyMessage, Observer
 from hil.runtime.broker import BrokerAddress
 from hil.runtime.manager import Manager
 from hil.runtime.wire import Topics, encode
-
-WITHIN_S = 15.0
+from tests.patience import WITHIN_S
 
 
 class Requests:

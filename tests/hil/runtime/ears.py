@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hil.runtime.broker import BrokerAddress
+from tests.patience import WITHIN_S
 
 
 class Ear:
@@ -26,12 +27,12 @@ class Ear:
         address.connect(self.client)
         self.client.loop_start()
         self.client.subscribe(f"{prefix}#", 2)
-        assert done.wait(5)
+        assert done.wait(WITHIN_S)
 
     def publish(self, topic: str, payload: bytes) -> None:
-        self.client.publish(self.prefix + topic, payload, 2).wait_for_publish(5)
+        self.client.publish(self.prefix + topic, payload, 2).wait_for_publish(WITHIN_S)
 
-    def wait_for(self, topic: str, timeout_s: float = 10) -> Any:
+    def wait_for(self, topic: str, timeout_s: float = WITHIN_S) -> Any:
         """Give the payload of the next message with this topic."""
         while True:
             heard, _, payload = self.heard.get(timeout=timeout_s)
@@ -42,7 +43,7 @@ class Ear:
         """Give the topics of all that was sent so far: a message of our own comes after it."""
         self.publish("mark", b"0")
         topics = []
-        while (message := self.heard.get(timeout=10))[0] != "mark":
+        while (message := self.heard.get(timeout=WITHIN_S))[0] != "mark":
             topics.append(message[0])
         return topics
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import WITHIN_S
+
 ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT_s = 30.0
 
 
 def environment(module_id: str, broker: str, prefix: str, directory: Path) -> dict[str, str]:
@@ -38,7 +39,7 @@ class ModuleProcess:
 
     def wait(self) -> int:
         """Wait for the process to end by itself."""
-        return self.process.wait(TIMEOUT_s)
+        return self.process.wait(WITHIN_S)
 
 
 @contextmanager
@@ -57,4 +58,4 @@ def module_process(script: Path, variables: Mapping[str, str], log_file: Path) -
         yield ModuleProcess(process, log_file)
     finally:
         process.kill()
-        process.wait(TIMEOUT_s)
+        process.wait(WITHIN_S)

@@ -11,8 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from hil.runtime.framework import link
 from hil.runtime.wire import QOS, Era, Json, Topics
-
-TIMEOUT_s = 30.0
+from tests.patience import WITHIN_S
 
 SETTINGS = {
     "prefix": "/opt/everest",
@@ -70,7 +69,7 @@ class StubManager:
         self._client.connect(host, int(port))
         self._client.loop_start()
         self._client.subscribe(prefix + "#", QOS)
-        assert self._subscribed.wait(TIMEOUT_s)
+        assert self._subscribed.wait(WITHIN_S)
         for topic, data in retained.items():
             self.send(topic, era.response, data, retain=True)
         self.wait_for(lambda message: message.topic == prefix + list(retained)[-1] if retained else True)
@@ -104,7 +103,7 @@ class StubManager:
             return len(found) >= count
 
         with self._arrived:
-            assert self._arrived.wait_for(is_there, TIMEOUT_s), f"only {len(found)} of {count} messages came"
+            assert self._arrived.wait_for(is_there, WITHIN_S), f"only {len(found)} of {count} messages came"
         return found[count - 1]
 
     def wait_for_topic(self, topic: str, count: int = 1) -> Message:

@@ -14,6 +14,7 @@ import pytest
 
 from hil.runtime.broker import BrokerAddress, embedded_broker
 from tests.brokers import Mosquitto, require_mosquitto
+from tests.patience import WITHIN_S
 
 Connect = Callable[[], mqtt.Client]
 
@@ -29,7 +30,7 @@ def connect(broker: str) -> Iterator[Connect]:
         client.on_connect = lambda *_: done.set()
         address.connect(client)
         client.loop_start()
-        assert done.wait(5)
+        assert done.wait(WITHIN_S)
         clients.append(client)
         return client
 
@@ -50,7 +51,7 @@ def subscribe(client: mqtt.Client, topic_filter: str) -> "queue.SimpleQueue[mqtt
     client.on_message = lambda _client, _userdata, message: inbox.put(message)
     client.on_subscribe = lambda *_: done.set()
     client.subscribe(topic_filter, 2)
-    assert done.wait(5)
+    assert done.wait(WITHIN_S)
     return inbox
 
 
@@ -63,7 +64,7 @@ def test_messages_of_qos_2_arrive_once_and_in_order(connect: Connect, topic: str
     sender = connect()
     for number in range(500):
         sender.publish(topic, str(number), 2)
-    received = [inbox.get(timeout=10) for _ in range(500)]
+    received = [inbox.get(timeout=WITHIN_S) for _ in range(500)]
     assert [int(message.payload) for message in received] == list(range(500))
     assert {message.qos for message in received} == {2}
     assert not any(message.retain for message in received)
@@ -74,12 +75,12 @@ def test_a_retained_message_reaches_a_later_subscriber_until_it_is_cleared(
 ) -> None:
     sender = connect()
     publish(sender, f"{topic}/a", b"kept", retain=True)
-    message = subscribe(connect(), f"{topic}/#").get(timeout=5)
+    message = subscribe(connect(), f"{topic}/#").get(timeout=WITHIN_S)
     assert (message.payload, message.retain, message.qos) == (b"kept", True, 2)
 
     publish(sender, f"{topic}/a", b"", qos=0, retain=True)
     publish(sender, f"{topic}/b", b"mark", retain=True)  # same connection: comes after the clearing
-    assert subscribe(connect(), f"{topic}/#").get(timeout=5).payload == b"mark"
+    assert subscribe(connect(), f"{topic}/#").get(timeout=WITHIN_S).payload == b"mark"
 
 
 def test_wildcards_reach_only_what_they_match(connect: Connect, topic: str) -> None:
@@ -88,22 +89,22 @@ def test_wildcards_reach_only_what_they_match(connect: Connect, topic: str) -> N
     publish(sender, f"{topic}/a/var", b"no")
     publish(sender, f"{topic}/a/b/ready", b"no")
     publish(sender, f"{topic}/a/ready", b"yes")
-    assert inbox.get(timeout=5).topic == f"{topic}/a/ready"
+    assert inbox.get(timeout=WITHIN_S).topic == f"{topic}/a/ready"
 
 
 def test_a_new_client_gets_nothing_that_only_others_subscribed_to(connect: Connect, topic: str) -> None:
     publish(connect(), f"{topic}/a", b"retained", retain=True)
-    assert subscribe(connect(), f"{topic}/a").get(timeout=5).payload == b"retained"
+    assert subscribe(connect(), f"{topic}/a").get(timeout=WITHIN_S).payload == b"retained"
     newcomer = connect()
     inbox = subscribe(newcomer, f"{topic}/b")
     publish(newcomer, f"{topic}/b", b"mark")
-    assert inbox.get(timeout=5).payload == b"mark"
+    assert inbox.get(timeout=WITHIN_S).payload == b"mark"
 
 
 def test_a_message_of_a_megabyte_passes(connect: Connect, topic: str) -> None:
     inbox = subscribe(connect(), topic)
     publish(connect(), topic, bytes(1_000_000))
-    assert len(inbox.get(timeout=10).payload) == 1_000_000
+    assert len(inbox.get(timeout=WITHIN_S).payload) == 1_000_000
 
 
 def test_the_embedded_broker_answers_without_nagles_delay(topic: str) -> None:
@@ -116,7 +117,7 @@ def test_the_embedded_broker_answers_without_nagles_delay(topic: str) -> None:
         began = time.monotonic()
         for _ in range(20):
             client.publish(topic, b"x", 2)
-            inbox.get(timeout=5)
+            inbox.get(timeout=WITHIN_S)
         mean_s = (time.monotonic() - began) / 20
         client.disconnect()
         client.loop_stop()
@@ -133,7 +134,7 @@ def test_the_embedded_broker_stops_with_clients_connected_and_frees_its_port() -
         address.connect(client)
         client.loop_start()
         subscribe(client, "anything")
-    assert gone.wait(5)
+    assert gone.wait(WITHIN_S)
     client.loop_stop()
     assert threading.active_count() == threads_before
     with embedded_broker(port=address.port) as again:
@@ -189,7 +190,7 @@ def test_a_broker_at_a_unix_socket(tmp_path: Path) -> None:
     client.loop_start()
     inbox = subscribe(client, "topic")
     publish(client, "topic", b"payload")
-    assert inbox.get(timeout=5).payload == b"payload"
+    assert inbox.get(timeout=WITHIN_S).payload == b"payload"
     client.disconnect()
     client.loop_stop()
     process.stop()

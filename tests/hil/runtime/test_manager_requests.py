@@ -12,6 +12,7 @@ from hil.runtime.manager import Manager
 from hil.runtime.wire import Era, encode
 from tests.hil.runtime.ears import Ear
 from tests.hil.runtime.sites import Site, number, provides
+from tests.patience import WITHIN_S
 
 LIMIT = {"module_id": "grid", "configuration_parameter_name": "limit"}
 NOTE = {"module_id": "grid", "module_implementation_id": "main", "configuration_parameter_name": "note"}
@@ -48,7 +49,7 @@ class Run:
     def line(self, start: str) -> str:
         """Give the next line of the manager's log that starts like this."""
         while True:
-            line = self.lines.get(timeout=10)
+            line = self.lines.get(timeout=WITHIN_S)
             if line.startswith(f"manager: {start}"):
                 return line.removeprefix("manager: ")
 

@@ -20,6 +20,7 @@ from hil.runtime.wire import encode
 from tests.brokers import Mosquitto
 from tests.hil.runtime.ears import listening, retained
 from tests.hil.runtime.sites import READY, WAIT, Site, provides
+from tests.patience import WITHIN_S
 
 ROOT = Path(__file__).parents[3]
 STAY = READY + "\nimport signal\nsignal.pause()\n"
@@ -33,7 +34,7 @@ def site(tmp_path: Path) -> Site:
     return site
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = WITHIN_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -57,7 +58,7 @@ def test_modules_start_become_ready_and_stop_without_a_trace(site: Site, broker:
         site.config({"a": "Stay", "b": "Stay"}), broker=broker, status=words.append, log=lines.append
     )
     with listening(broker, manager.prefix) as ear, manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         assert ear.wait_for("ready") == {"msg_type": "GlobalReady", "data": True}
         pids = [process.pid for process in manager.processes.values()]
         assert not any(gone(pid) for pid in pids)
@@ -86,14 +87,14 @@ def test_definitions_stay_retained_while_a_module_is_missing_and_not_longer(site
 
 def test_definitions_stay_for_modules_that_start_again_if_asked(site: Site, broker: str) -> None:
     with Manager(site.config({"a": "Stay"}), broker=broker, retain_topics=True, log=print) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         assert retained(broker, manager.prefix)[0] == "interfaces"
     wait_until(lambda: retained(broker, manager.prefix) == [])
 
 
 def test_without_a_broker_one_is_embedded(site: Site) -> None:
     with Manager(site.config({"a": "Stay"}), log=print) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         assert manager.address is not None
         socket.create_connection((manager.address.host, manager.address.port), 5).close()
     with pytest.raises(ConnectionRefusedError):
@@ -103,16 +104,16 @@ def test_without_a_broker_one_is_embedded(site: Site) -> None:
 def test_two_runs_on_one_broker_do_not_disturb_each_other(site: Site, broker: str) -> None:
     path = site.config({"a": "Stay"})
     with Manager(path, broker=broker, log=print) as one:
-        one.wait_ready(10)
+        one.wait_ready(WITHIN_S)
         with Manager(path, broker=broker, log=print) as two:
-            two.wait_ready(10)
+            two.wait_ready(WITHIN_S)
         assert one.exit_code is None
 
 
 def test_the_broker_of_the_settings_is_used(site: Site, mosquitto: Mosquitto) -> None:
     path = site.config({"a": "Stay"}, mqtt_broker_host="127.0.0.1", mqtt_broker_port=mosquitto.port)
     with Manager(path, log=print) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         assert str(manager.address) == mosquitto.address
 
 
@@ -121,13 +122,13 @@ def test_a_standalone_module_is_awaited_but_not_started(site: Site, broker: str)
     config = site.config({"mine": {"module": "Silent", "standalone": True}, "other": "Stay"})
     manager = Manager(config, broker=broker, status=words.put, log=print)
     with listening(broker, manager.prefix) as ear, manager:
-        while words.get(timeout=10) != "WAITING_FOR_STANDALONE_MODULES":
+        while words.get(timeout=WITHIN_S) != "WAITING_FOR_STANDALONE_MODULES":
             pass
         assert list(manager.processes) == ["other"]
         with pytest.raises(RunError, match="not ready after 0 s: mine"):
             manager.wait_ready(0)
         ear.publish("modules/mine/ready", encode("ModuleReady", data=True))
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         ear.wait_for("ready")
         ear.publish("modules/mine/ready", encode("ModuleReady", data=True))  # it was started again
         ear.wait_for("ready")
@@ -139,7 +140,7 @@ def test_modules_asked_to_stop_gracefully_hear_it_over_mqtt(site: Site, broker: 
     )
     with listening(broker, manager.prefix) as ear:
         with manager:
-            manager.wait_ready(10)
+            manager.wait_ready(WITHIN_S)
         assert ear.wait_for("shutdown") is True
 
 
@@ -199,10 +200,10 @@ signal.pause()
         validate_schema=True,
     )
     with Manager(config, broker=broker, log=lines.put) as manager:
-        manager.wait_ready(20)
+        manager.wait_ready(WITHIN_S)
         heard: list[str] = []
         while len(heard) < 2:
-            line = lines.get(timeout=10)
+            line = lines.get(timeout=WITHIN_S)
             heard += [line] if line.startswith("caller: heard") else []
     assert heard == ["caller: heard Hello you", "caller: heard Moin you"]
 
@@ -219,7 +220,7 @@ def test_the_environment_of_a_module(site: Site, broker: str, monkeypatch: pytes
     lines: list[str] = []
     config = site.config({"me": "Tell"}, mqtt_external_prefix="out/", validate_schema=True)
     with Manager(config, broker=broker, log=lines.append) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         wait_until(lambda: any(line.startswith("me: {") for line in lines))
     (told,) = (json.loads(line.removeprefix("me: ")) for line in lines if line.startswith("me: {"))
     host, port = broker.split(":")
@@ -250,7 +251,7 @@ def test_a_module_with_a_venv_of_its_own_runs_in_it(site: Site, broker: str) -> 
     python.chmod(0o755)
     lines: list[str] = []
     with Manager(site.config({"me": "Own"}), broker=broker, log=lines.append) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         wait_until(lambda: f"me: {real}/.venv yes" in lines)
 
 
@@ -272,7 +273,7 @@ def test_a_module_that_ends_ends_the_run(site: Site, ending: str, exit_code: int
     manager = Manager(site.config({"e": "Ending", "other": "Silent"}), log=lines.append)
     with manager:
         pid = manager.processes["other"].pid
-        assert manager.wait(10) == exit_code
+        assert manager.wait(WITHIN_S) == exit_code
     assert gone(pid)
     assert f"manager: module e (Ending) {told}; its last lines:" in lines
     assert "manager:   | my last words" in lines
@@ -290,7 +291,7 @@ signal.pause()
     site.module("Parent", READY + start_child)
     lines: list[str] = []
     with Manager(site.config({"p": "Parent"}), log=lines.append) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         wait_until(lambda: any(line.removeprefix("p: child ").isdecimal() for line in lines))
         pid = next(int(line.split()[-1]) for line in lines if line.startswith("p: child "))
         assert not gone(pid)
@@ -301,7 +302,7 @@ def test_a_module_deaf_to_sigterm_is_killed(site: Site) -> None:
     site.module("Deaf", "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + STAY)
     lines: list[str] = []
     with Manager(site.config({"d": "Deaf"}), stop_timeout_s=0.3, log=lines.append) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         pid = manager.processes["d"].pid
     assert gone(pid)
     assert "manager: d does not stop, killing it" in lines
@@ -313,7 +314,7 @@ def test_who_is_not_ready_is_told_and_ends_the_run_where_there_is_a_limit(site: 
     config = site.config({"a": "Stay", "s": "Silent", "t": {"module": "Silent", "standalone": True}})
     manager = Manager(config, ready_warning_s=1.0, ready_timeout_s=1.8, log=lines.append)
     with manager:
-        assert manager.wait(10) == 1
+        assert manager.wait(WITHIN_S) == 1
     waiting = "s (Silent), t (Silent, standalone)"
     assert f"manager: still waiting after 1 s for ready of {waiting}" in lines
     assert f"manager: not ready after 1.8 s: {waiting}" in lines
@@ -328,10 +329,10 @@ def test_the_broker_going_away_ends_the_run(site: Site, mosquitto: Mosquitto) ->
     site.module("Leaver", leaves_too)
     config = site.config({"a": "Stay", "b": "Leaver"})
     with Manager(config, broker=mosquitto.address, log=lines.append) as manager:
-        manager.wait_ready(10)
+        manager.wait_ready(WITHIN_S)
         pids = [process.pid for process in manager.processes.values()]
         mosquitto.kill()
-        assert manager.wait(10) == 1
+        assert manager.wait(WITHIN_S) == 1
     assert all(gone(pid) for pid in pids)
     assert f"manager: broker {mosquitto.address} went away" in lines
 
@@ -415,7 +416,7 @@ def bench(site: Site, shared_mosquitto: str, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(site.config({"a": "Stay", "b": "Stay"}), shared_mosquitto, f"bench_{tmp_path.name}")
     yield bench
     bench.process.kill()
-    bench.process.wait(10)
+    bench.process.wait(WITHIN_S)
 
 
 @pytest.mark.mosquitto
@@ -426,7 +427,7 @@ def test_signals_stop_the_bench_cleanly(
     pids = bench.wait_ready()
     assert len(pids) == 2
     bench.process.send_signal(number)
-    assert bench.process.wait(10) == 0
+    assert bench.process.wait(WITHIN_S) == 0
     assert all(gone(pid) for pid in pids)
     wait_until(lambda: retained(shared_mosquitto, f"bench_{tmp_path.name}/") == [])
 

@@ -12,8 +12,8 @@ from hil.runtime.framework import Module
 from hil.runtime.framework.commands import ERROR_TYPES
 from hil.runtime.wire import Json
 from tests.hil.runtime.module_world import World
+from tests.patience import WITHIN_S
 
-TIMEOUT_s = 10.0
 LOAD = "modules/shop/impl/main/cmd/load"
 
 
@@ -47,7 +47,7 @@ def test_a_call_carries_arguments_and_origin_and_returns_the_result(world: World
     client, shop = world.client()
     outcome = call_in_thread(client, shop, "load", {"key": "a"})
     call = world.answer_next_call("load", retval="apple")
-    assert outcome.get(timeout=TIMEOUT_s) == "apple"
+    assert outcome.get(timeout=WITHIN_S) == "apple"
     assert call["args"] == {"key": "a"}
     assert call["origin"] == "client"
     assert len(call["id"]) == 36
@@ -58,7 +58,7 @@ def test_a_command_without_result_returns_none(answer: Json, world: World) -> No
     client, shop = world.client()
     outcome = call_in_thread(client, shop, "reset", {})
     world.answer_next_call("reset", **answer)
-    assert outcome.get(timeout=TIMEOUT_s) is None
+    assert outcome.get(timeout=WITHIN_S) is None
 
 
 @pytest.mark.parametrize("kind", [*ERROR_TYPES, "SomethingNew", ["no", "text"]])
@@ -68,7 +68,7 @@ def test_an_error_result_raises_its_message(
     client, shop = world.client()
     outcome = call_in_thread(client, shop, "load", {"key": "a"})
     world.answer_next_call("load", error={"__everest__error_type": kind, "__everest__error_msg": "no luck"})
-    error = outcome.get(timeout=TIMEOUT_s)
+    error = outcome.get(timeout=WITHIN_S)
     assert type(error) is RuntimeError
     assert str(error) == "no luck"
     assert f"{kind}: no luck during command call: shop->main->load()" in capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_an_error_result_without_type_raises_too(error: Json, world: World) -> N
     client, shop = world.client()
     outcome = call_in_thread(client, shop, "load", {"key": "a"})
     world.answer_next_call("load", error=error, retval="apple")
-    assert isinstance(outcome.get(timeout=TIMEOUT_s), RuntimeError)
+    assert isinstance(outcome.get(timeout=WITHIN_S), RuntimeError)
 
 
 def test_results_that_concern_nobody_are_dropped(world: World) -> None:
@@ -90,10 +90,10 @@ def test_results_that_concern_nobody_are_dropped(world: World) -> None:
         world.send_result("load", stranger)
     world.answer_next_call("load", retval="apple")
     world.send_result("load", {"id": call["id"], "retval": "again"})
-    assert outcome.get(timeout=TIMEOUT_s) == "apple"
+    assert outcome.get(timeout=WITHIN_S) == "apple"
     second = call_in_thread(client, shop, "load", {"key": "b"})
     world.answer_next_call("load", 2, retval="banana")
-    assert second.get(timeout=TIMEOUT_s) == "banana"
+    assert second.get(timeout=WITHIN_S) == "banana"
 
 
 def test_a_command_that_nobody_answers_times_out(world: World) -> None:
@@ -101,11 +101,11 @@ def test_a_command_that_nobody_answers_times_out(world: World) -> None:
     client._caller.timeout_s = 0.1
     with pytest.raises(RuntimeError, match=r"Timeout while waiting for result of shop->main->load\(\)"):
         client.call_command(shop, "load", {"key": "a"})
-    client._caller.timeout_s = TIMEOUT_s
+    client._caller.timeout_s = WITHIN_S
     outcome = call_in_thread(client, shop, "load", {"key": "b"})
     world.answer_next_call("load", 1, retval="too late")
     world.answer_next_call("load", 2, retval="banana")
-    assert outcome.get(timeout=TIMEOUT_s) == "banana"
+    assert outcome.get(timeout=WITHIN_S) == "banana"
 
 
 def test_calls_wait_300_s_by_default(world: World) -> None:
@@ -127,8 +127,8 @@ def test_shutdown_ends_the_wait_of_pending_and_later_calls(world: World) -> None
     outcome = call_in_thread(client, shop, "load", {"key": "a"})
     world.manager.wait_for_topic(LOAD)
     world.manager.send_raw("shutdown", b"true")
-    assert handler_called.wait(TIMEOUT_s)
-    assert "Shutting down while waiting" in str(outcome.get(timeout=TIMEOUT_s))
+    assert handler_called.wait(WITHIN_S)
+    assert "Shutting down while waiting" in str(outcome.get(timeout=WITHIN_S))
     with pytest.raises(RuntimeError, match="Shutting down"):
         client.call_command(shop, "load", {"key": "b"})
 
@@ -144,7 +144,7 @@ def test_calls_from_many_threads_run_at_the_same_time(world: World) -> None:
         for count in range(100, 0, -1):
             call = world.manager.wait_for_topic(LOAD, count).data
             world.send_result("load", {"id": call["id"], "origin": "shop", "retval": call["args"]["key"]})
-        assert [outcome.result(TIMEOUT_s) for outcome in outcomes] == [str(key) for key in range(100)]
+        assert [outcome.result(WITHIN_S) for outcome in outcomes] == [str(key) for key in range(100)]
 
 
 def test_a_call_from_a_variable_callback_is_answered(world: World) -> None:
@@ -158,7 +158,7 @@ def test_a_call_from_a_variable_callback_is_answered(world: World) -> None:
     client._link.wait_until_subscribed()
     world.send_variable("size", {"data": 5})
     assert world.answer_next_call("load", retval="five")["args"] == {"key": "5"}
-    assert results.get(timeout=TIMEOUT_s) == "five"
+    assert results.get(timeout=WITHIN_S) == "five"
 
 
 # --- answering ---
@@ -174,7 +174,7 @@ def test_a_cpp_caller_sends_null_where_there_are_no_arguments(world: World) -> N
     seen: queue.Queue[Any] = queue.Queue()
     start_shop(world, reset=seen.put)
     answer = world.manager.call("modules/shop/impl/main/cmd/reset", None, "id-1")
-    assert seen.get(timeout=TIMEOUT_s) is None
+    assert seen.get(timeout=WITHIN_S) is None
     assert answer == {"id": "id-1", "origin": "shop", "retval": None}
 
 
@@ -196,7 +196,7 @@ def test_calls_of_one_command_are_answered_in_order(world: World) -> None:
 
 
 def test_commands_of_different_names_run_at_the_same_time(world: World) -> None:
-    both = threading.Barrier(2, timeout=TIMEOUT_s)
+    both = threading.Barrier(2, timeout=WITHIN_S)
     start_shop(world, load=lambda _args: str(both.wait()), reset=lambda _args: both.wait() and None)
     world.manager.send(LOAD, "Cmd", {"id": "1", "args": {"key": "a"}, "origin": "caller"})
     world.manager.send("modules/shop/impl/main/cmd/reset", "Cmd", {"id": "2", "args": {}, "origin": "caller"})

@@ -8,8 +8,8 @@ import pytest
 from hil.runtime.framework import Fulfillment, Module, error
 from hil.runtime.wire import Json
 from tests.hil.runtime.module_world import FULL, World, wire_error
+from tests.patience import WITHIN_S
 
-TIMEOUT_s = 10.0
 Calls = queue.Queue[tuple[str, error.Error]]
 
 
@@ -222,14 +222,14 @@ def test_subscriber_hears_of_raise_and_clear(world: World) -> None:
     monitor = client.get_error_state_monitor_req(shop)
     assert monitor is not None
     send(world, wire_error())
-    what, heard = calls.get(timeout=TIMEOUT_s)
+    what, heard = calls.get(timeout=WITHIN_S)
     assert what == "raised"
     assert heard.to_json() == wire_error()
     assert heard.severity is error.Severity.Medium
     assert heard.origin.mapping == {"evse": 1}
     assert monitor.is_error_active("store/Full", "")
     send(world, wire_error("ClearedByModule"), "ClearError")
-    what, heard = calls.get(timeout=TIMEOUT_s)
+    what, heard = calls.get(timeout=WITHIN_S)
     assert (what, heard.state) == ("cleared", error.State.ClearedByModule)
     assert not monitor.is_error_active("store/Full", "")
 
@@ -242,14 +242,14 @@ def test_errors_raised_before_anybody_subscribes_are_known(world: World) -> None
     assert monitor is not None
     client.subscribe_error(shop, "store/Full", lambda _: sizes.put(1), lambda _: None)
     send(world, wire_error())
-    assert sizes.get(timeout=TIMEOUT_s) == 1
+    assert sizes.get(timeout=WITHIN_S) == 1
     assert monitor.is_error_active("store/Full", "early")
 
 
 def test_state_counts_not_the_message_type(world: World) -> None:
     _, _, calls = subscribed(world)
     send(world, wire_error(), "ClearError")
-    assert calls.get(timeout=TIMEOUT_s)[0] == "raised"
+    assert calls.get(timeout=WITHIN_S)[0] == "raised"
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_nonsense_is_ignored(
     send(world, wire_error())
     send(world, nonsense)
     send(world, wire_error("ClearedByReboot"), "ClearError")
-    assert [calls.get(timeout=TIMEOUT_s)[0] for _ in range(2)] == ["raised", "cleared"]
+    assert [calls.get(timeout=WITHIN_S)[0] for _ in range(2)] == ["raised", "cleared"]
     assert calls.empty()
     assert complaint in capsys.readouterr().err
 
@@ -281,7 +281,7 @@ def test_unknown_severity_and_state_are_taken_as_the_worst(
 ) -> None:
     _, _, calls = subscribed(world)
     send(world, wire_error("Burning", severity="Extreme"))
-    what, heard = calls.get(timeout=TIMEOUT_s)
+    what, heard = calls.get(timeout=WITHIN_S)
     assert (what, heard.severity, heard.state) == ("raised", error.Severity.High, error.State.Active)
     assert "unknown Severity 'Extreme', taken as High" in capsys.readouterr().err
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.runtime.framework.pool import TopicPool
-
-TIMEOUT_s = 10.0
+from tests.patience import WITHIN_S
 
 
 def ignore(_warning: str) -> None:
@@ -33,7 +32,7 @@ def test_each_topic_keeps_its_order(topics: list[str], workers: int) -> None:
     for number, topic in enumerate(topics):
         pool.submit(topic, job(topic, number))
     for _ in topics:
-        assert left.acquire(timeout=TIMEOUT_s)
+        assert left.acquire(timeout=WITHIN_S)
     assert seen == {
         topic: [number for number, each in enumerate(topics) if each == topic] for topic in set(topics)
     }
@@ -46,16 +45,16 @@ def test_blocked_topics_do_not_hold_up_others_up_to_the_limit() -> None:
 
     def block() -> None:
         running.release()
-        release.wait(TIMEOUT_s)
+        release.wait(WITHIN_S)
 
     for number in range(4):
         pool.submit(str(number), block)
     for _ in range(4):
-        assert running.acquire(timeout=TIMEOUT_s)
+        assert running.acquire(timeout=WITHIN_S)
     pool.submit("one more", last_ran.set)
     assert not last_ran.is_set()
     release.set()
-    assert last_ran.wait(TIMEOUT_s)
+    assert last_ran.wait(WITHIN_S)
 
 
 def test_idle_workers_are_used_before_new_ones_are_started() -> None:
@@ -69,7 +68,7 @@ def test_idle_workers_are_used_before_new_ones_are_started() -> None:
             done.set()
 
         pool.submit(str(number), note)
-        assert done.wait(TIMEOUT_s)
+        assert done.wait(WITHIN_S)
     assert len(threads) <= 2  # a worker may still be on its way back from the job before
 
 
@@ -79,12 +78,12 @@ def test_a_topic_that_falls_behind_is_told_of_once() -> None:
     release, done = threading.Event(), threading.Event()
 
     def block() -> None:
-        release.wait(TIMEOUT_s)
+        release.wait(WITHIN_S)
 
     pool.submit("a/topic", block)
     for _ in range(150):
         pool.submit("a/topic", lambda: None)
     pool.submit("a/topic", done.set)
     release.set()
-    assert done.wait(TIMEOUT_s)
+    assert done.wait(WITHIN_S)
     assert warnings == ["a/topic: 100 messages are waiting, the handler is stuck or too slow"]

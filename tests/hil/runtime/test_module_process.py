@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto
-from tests.hil.runtime.module_process import ROOT, ModuleProcess, TIMEOUT_s, environment, module_process
+from tests.hil.runtime.module_process import ROOT, ModuleProcess, environment, module_process
 from tests.hil.runtime.module_world import FULL, World, wire_error
 from tests.hil.runtime.stub_manager import StubManager
+from tests.patience import WITHIN_S
 
 SHOP = """
 import threading
@@ -202,4 +203,4 @@ def test_join_runs_a_module_directory_against_a_manager_elsewhere(
             assert answer["retval"] == ("the module's" if own_python else "the bench's")
         finally:
             process.kill()
-            process.wait(TIMEOUT_s)
+            process.wait(WITHIN_S)

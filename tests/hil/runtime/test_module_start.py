@@ -13,8 +13,7 @@ from hil.runtime.wire import Era
 from tests.brokers import Mosquitto, require_mosquitto
 from tests.hil.runtime.module_world import MODULE_NAMES, World
 from tests.hil.runtime.stub_manager import SETTINGS
-
-TIMEOUT_s = 10.0
+from tests.patience import WITHIN_S
 
 
 @pytest.fixture
@@ -259,7 +258,7 @@ def test_on_ready_runs_once_in_a_thread_of_its_own(world: World, capsys: pytest.
     manager.wait_until_ready("client")
     manager.send("ready", "GlobalReady", data=False)
     manager.go()
-    assert threads.get(timeout=TIMEOUT_s) is not threading.main_thread()
+    assert threads.get(timeout=WITHIN_S) is not threading.main_thread()
     manager.send("ready", "GlobalReady", data=True)
     wait_for_round_trip(world, client)
     assert threads.empty()
@@ -272,7 +271,7 @@ def wait_for_round_trip(world: World, client: Module) -> None:
     client.subscribe_variable(client.say_hello().connections["stores"][0], "size", lambda _: handled.set())
     client._link.wait_until_subscribed()
     world.send_variable("size", {"data": 1})
-    assert handled.wait(TIMEOUT_s)
+    assert handled.wait(WITHIN_S)
 
 
 def test_subscriptions_are_in_place_when_ready_goes_out(world: World) -> None:
@@ -283,7 +282,7 @@ def test_subscriptions_are_in_place_when_ready_goes_out(world: World) -> None:
     client.init_done()
     world.manager.wait_until_ready("client")
     world.send_variable("size", {"data": 1}, store="depot")
-    assert values.get(timeout=TIMEOUT_s) == 1
+    assert values.get(timeout=WITHIN_S) == 1
 
 
 def test_cleared_definitions_do_not_disturb(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hil.runtime.framework import Module
 from hil.runtime.wire import Json
 from tests.hil.runtime.module_world import World
+from tests.patience import WITHIN_S
 
-TIMEOUT_s = 10.0
 SIZE = "modules/shop/impl/main/var/size"
 
 
@@ -64,7 +64,7 @@ def test_every_subscriber_gets_each_value_in_order(world: World) -> None:
     for number in range(200):
         world.send_variable("size", {"data": number})
     for values in (first, second):
-        assert [values.get(timeout=TIMEOUT_s) for _ in range(200)] == list(range(200))
+        assert [values.get(timeout=WITHIN_S) for _ in range(200)] == list(range(200))
 
 
 def test_values_come_only_from_the_connected_module(world: World) -> None:
@@ -72,8 +72,8 @@ def test_values_come_only_from_the_connected_module(world: World) -> None:
     shop, depot = subscribe(world, client, store=0), subscribe(world, client, store=1)
     world.send_variable("size", {"data": 1}, store="depot")
     world.send_variable("size", {"data": 2}, store="shop")
-    assert depot.get(timeout=TIMEOUT_s) == 1
-    assert shop.get(timeout=TIMEOUT_s) == 2
+    assert depot.get(timeout=WITHIN_S) == 1
+    assert shop.get(timeout=WITHIN_S) == 2
     assert depot.empty()
 
 
@@ -94,15 +94,15 @@ def test_a_handler_that_blocks_holds_up_its_own_topic_only(world: World) -> None
     def slow(size: int) -> None:
         sizes.append(size)
         entered.set()
-        release.wait(TIMEOUT_s)
+        release.wait(WITHIN_S)
 
     client.subscribe_variable(store, "size", slow)
     amounts = subscribe(world, client, "amount")
     world.send_variable("size", {"data": 1})
     world.send_variable("size", {"data": 2})
-    assert entered.wait(TIMEOUT_s)
+    assert entered.wait(WITHIN_S)
     world.send_variable("amount", {"data": {"pieces": 3}})
-    assert amounts.get(timeout=TIMEOUT_s) == {"pieces": 3}
+    assert amounts.get(timeout=WITHIN_S) == {"pieces": 3}
     assert sizes == [1]
     release.set()
 
@@ -133,7 +133,7 @@ def test_malformed_messages_are_dropped_with_a_line_in_the_log(
     capsys.readouterr()
     world.manager.send_raw(SIZE, payload)
     world.send_variable("size", {"data": 7})
-    assert values.get(timeout=TIMEOUT_s) == 7
+    assert values.get(timeout=WITHIN_S) == 7
     assert values.empty()
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == bool(complaint)
@@ -179,7 +179,7 @@ def test_received_values_that_break_the_schema_are_dropped(
     values = subscribe(world, world.module("client"), "amount")
     world.send_variable("amount", {"data": {"pieces": "two"}})
     world.send_variable("amount", {"data": {"pieces": 2}})
-    assert values.get(timeout=TIMEOUT_s) == {"pieces": 2}
+    assert values.get(timeout=WITHIN_S) == {"pieces": 2}
     assert "dropped, it does not follow the interface: $.pieces: 'two' is not" in capsys.readouterr().err
 
 
