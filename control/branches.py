@@ -1,29 +1,42 @@
 """The children below this instance: whose request counts, and which way leads to which EVSE."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Set
+from dataclasses import dataclass, field
 
 from control.clock import Instant
 from control.dispatch import Send
 from control.inbox import Heard, Inbox
 from control.notices import Notices
 from control.schedules import JsonObject
-from control.tree import evse_uuids, held
+from control.tree import Grants, evse_uuids, held, with_vanished
 
 
 @dataclass(frozen=True, slots=True)
 class Branches:
-    """The branches of one moment, and the way to each EVSE on them that can be reached."""
+    """The branches of one moment.
 
-    requests: Mapping[str, JsonObject]
-    routes: Mapping[str, Send]
+    Attributes
+    ----------
+    requests : mapping of child to EnergyFlowRequest
+        What each asks for.
+    routes : mapping of uuid to Send
+        The way to each EVSE that can be reached.
+    child_of : mapping of uuid to child
+        Which child each of these ways begins with.
+    """
+
+    requests: Mapping[str, JsonObject] = field(default_factory=dict)
+    routes: Mapping[str, Send] = field(default_factory=dict)
+    child_of: Mapping[str, str] = field(default_factory=dict)
 
 
 class BranchKeeper:
     """Follows the children's coming and going.
 
     A child that is silent for ``child_timeout_s`` gets no more limits. It stays in the tree, asking for just
-    what its EVSEs may still draw, until its last limits have run out; only then others get its share.
+    what its EVSEs may still draw, until its last limits have run out; only then others get its share. So does
+    an EVSE that vanishes from the branch of a child, as when a node starts anew, and a child that does not
+    take its limits.
 
     Parameters
     ----------
@@ -52,14 +65,26 @@ class BranchKeeper:
         self._in_force = in_force
         self._child_timeout_s = child_timeout_s
         self._notices = notices
+        self._known: dict[str, JsonObject] = {}
 
-    def gather(self, children: Mapping[str, Heard], now: Instant) -> Branches:
-        """Sort out the children's newest requests."""
+    def gather(
+        self, children: Mapping[str, Heard], now: Instant, deaf: Container[str] = frozenset()
+    ) -> Branches:
+        """Sort out the children's newest requests.
+
+        Parameters
+        ----------
+        deaf : container of child
+            Those that publish, but do not take their limits.
+        """
         requests: dict[str, JsonObject] = {}
         routes: dict[str, Send] = {}
+        child_of: dict[str, str] = {}
+        present = {uuid for heard in children.values() for uuid in evse_uuids(heard.request)}
         for child, heard in children.items():
+            request = self._with_vanished(child, heard.request, present)
             if now.monotonic_s - heard.at > self._child_timeout_s:
-                if branch := self._silent(child, heard):
+                if branch := self._silent(child, request):
                     requests[child] = branch
                 continue
             self._notices.clear(f"silent/{child}", f"{child}: publishes again")
@@ -70,16 +95,30 @@ class BranchKeeper:
                     f"{child}: left out, another child has the same uuid: {', '.join(twice)}",
                 )
                 continue
-            requests[child] = heard.request
+            if branch := self._held(request) if child in deaf else request:
+                requests[child] = branch
             routes.update(dict.fromkeys(uuids, self._ways[child]))
-        return Branches(requests, routes)
+            child_of.update(dict.fromkeys(uuids, child))
+        return Branches(requests, routes, child_of)
 
-    def _silent(self, child: str, heard: Heard) -> JsonObject | None:
+    def _with_vanished(self, child: str, request: JsonObject, present: Set[str]) -> JsonObject:
+        before = self._known.get(child, request)
+        gone = [uuid for uuid in evse_uuids(before) if uuid not in present]
+        self._known[child] = with_vanished(request, before, self._grants(gone)) if gone else request
+        return self._known[child]
+
+    def _grants(self, uuids: Iterable[str]) -> Grants:
+        return {uuid: grant for uuid in uuids if (grant := self._in_force(uuid))}
+
+    def _held(self, request: JsonObject) -> JsonObject | None:
+        return held(request, self._grants(evse_uuids(request)))
+
+    def _silent(self, child: str, request: JsonObject) -> JsonObject | None:
         self._notices.raise_(
             f"silent/{child}", f"{child}: nothing heard for {self._child_timeout_s:g} s, gets no more limits"
         )
-        grants = {uuid: grant for uuid in evse_uuids(heard.request) if (grant := self._in_force(uuid))}
-        branch = held(heard.request, grants)
+        branch = self._held(request)
         if branch is None:
             self._inbox.forget(child)
+            self._known.pop(child, None)
         return branch

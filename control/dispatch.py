@@ -5,12 +5,15 @@ nobody is there. So every EVSE has a lane of its own, served by a small crowd of
 a lane wins, at most one call of a lane is under way, and a call that hangs holds up nobody else.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
+from control.caution import allows_more, loosest
 from control.schedules import JsonObject
 
 Send = Callable[[JsonObject], object]
@@ -27,9 +30,6 @@ HANGING_AFTER_S = 1.0
 
 NOTICED_LATE_S = 1.0
 """A charge point notices the end of a limit up to a second late."""
-
-FOLLOWS_WITHIN_S = 6.0
-"""From the answer on: a car follows within 5 s (IEC 61851-1), and a charge point enforces it after 6 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,20 @@ class _Attempt:
 @dataclass(slots=True)
 class _Lane:
     pending: tuple[JsonObject, Send] | None = None
-    behind_since: float | None = None
     is_queued: bool = False
     call_since: float | None = None
     calls: int = 0
     attempts: list[_Attempt] = field(default_factory=list)
+
+    @property
+    def is_busy(self) -> bool:
+        return self.pending is not None or self.call_since is not None
+
+    def in_force(self, now: float) -> JsonObject | None:
+        possible = [
+            attempt.limits["limits_root_side"] for attempt in self.attempts if attempt.is_in_force(now)
+        ]
+        return reduce(loosest, possible) if possible else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,9 @@ class Dispatcher:
         self._clock = clock
         self._deadband = deadband
         self._on_outcome = on_outcome
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._finished = threading.Condition(lock)
         self._lanes: dict[str, _Lane] = {}
         self._queue: deque[str] = deque()
         self._workers = 0
@@ -137,20 +148,52 @@ class Dispatcher:
             self._staff(now)
         return len(due)
 
-    def forward(self, limit: JsonObject, send: Send) -> None:
-        """Send a limit whatever it is: who made it has already decided that it should be sent."""
+    def forward(self, limit: JsonObject, send: Send, wait_s: float = 0.0) -> bool:
+        """Send a limit whatever it is: who made it has already decided that it should be sent.
+
+        Parameters
+        ----------
+        wait_s : float
+            Longest time to wait for the answer of the EVSE that had more before.
+
+        Returns
+        -------
+        bool
+            Whether it goes by nothing above this any more.
+        """
         now = self._clock()
         with self._changed:
-            self._lane(limit["uuid"])
+            lane = self._lane(limit["uuid"])
             self._enqueue(limit, send, now)
             self._staff(now)
+            self._finished.wait_for(lambda: self._has_taken(lane) or not lane.is_busy, wait_s)
+            return self._has_taken(lane)
+
+    def has_taken(self, uuid: str) -> bool:
+        """Whether the EVSE goes by nothing above its newest limit any more, as far as its answers tell."""
+        with self._changed:
+            return uuid not in self._lanes or self._has_taken(self._lanes[uuid])
 
     def in_force(self, uuid: str) -> JsonObject | None:
         """Highest ``LimitsRes`` that the EVSE may still go by, as far as its answers tell; None if none."""
         now = self._clock()
         with self._changed:
-            lane = self._lanes.get(uuid)
-            return _highest(lane.attempts if lane else [], now)
+            return self._lanes[uuid].in_force(now) if uuid in self._lanes else None
+
+    def all_in_force(self) -> dict[str, JsonObject]:
+        """Return the same of every EVSE that has any, by uuid."""
+        now = self._clock()
+        with self._changed:
+            found = {uuid: lane.in_force(now) for uuid, lane in self._lanes.items()}
+        return {uuid: limits for uuid, limits in found.items() if limits is not None}
+
+    def next_end(self, uuids: Iterable[str]) -> float:
+        """When the next limit runs out that one of these EVSEs may go by; infinite if there is none."""
+        now = self._clock()
+        with self._changed:
+            lanes = [self._lanes[uuid] for uuid in uuids if uuid in self._lanes]
+            ends = [attempt.ends_at for lane in lanes for attempt in lane.attempts]
+        return min((end for end in ends if end > now), default=math.inf)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
         """Send nothing more; wait for the calls under way. Returns whether all were answered in time."""
@@ -159,6 +202,15 @@ class Dispatcher:
             self._queue.clear()
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._workers == 0, timeout_s)
+
+    def _has_taken(self, lane: _Lane) -> bool:
+        now = self._clock()
+        possible = [attempt for attempt in lane.attempts if attempt.is_in_force(now)]
+        if not any(attempt.answered for attempt in lane.attempts):
+            return not possible and lane.pending is None  # what it had before is not known
+        newest = lane.pending[0] if lane.pending else lane.attempts[-1].limits
+        side = newest["limits_root_side"]
+        return not any(allows_more(attempt.limits["limits_root_side"], side) for attempt in possible)
 
     def _lane(self, uuid: str) -> _Lane:
         return self._lanes.setdefault(uuid, _Lane())
@@ -213,8 +265,6 @@ class Dispatcher:
     def _enqueue(self, limit: JsonObject, send: Send, now: float) -> None:
         lane = self._lanes[limit["uuid"]]
         lane.pending = (limit, send)
-        if lane.behind_since is None:
-            lane.behind_since = now
         if not lane.is_queued and (lane.call_since is None or self._is_given_up(lane, now)):
             self._put(limit["uuid"], lane)
 
@@ -280,33 +330,19 @@ class Dispatcher:
             now = self._clock()
             if error is None:
                 job.attempt.answered = True
-                _replace_before(lane, job.attempt, now)
+                _replace_before(lane, job.attempt)
             if job.call == lane.calls:
                 lane.call_since = None
                 if lane.pending and not lane.is_queued:
                     self._put(job.uuid, lane)
+            self._finished.notify_all()
         self._on_outcome(Outcome(job.uuid, now - job.attempt.sent_at, error))
 
 
-def _replace_before(lane: _Lane, answered: _Attempt, now: float) -> None:
-    """End what was sent before: calls of one lane are answered in order.
-
-    Whoever decides knows that a car takes its time to follow a limit, but not that the limit came late.
-    """
+def _replace_before(lane: _Lane, answered: _Attempt) -> None:
+    """End what was sent before: calls of one lane are answered in order."""
     if answered in lane.attempts:
-        before = lane.attempts[: lane.attempts.index(answered)]
-        is_late = lane.behind_since is not None and now - lane.behind_since > HANGING_AFTER_S
-        ends_at = now + FOLLOWS_WITHIN_S if is_late else now
-        for attempt in before:
-            attempt.ends_at = min(attempt.ends_at, ends_at)
-        lane.attempts = [attempt for attempt in lane.attempts if attempt.is_in_force(now)]
-    if lane.pending is None:
-        lane.behind_since = None
-
-
-def _highest(attempts: Iterable[_Attempt], now: float) -> JsonObject | None:
-    possible = [attempt.limits["limits_root_side"] for attempt in attempts if attempt.is_in_force(now)]
-    return max(possible, key=_magnitude, default=None)
+        lane.attempts = lane.attempts[lane.attempts.index(answered) :]
 
 
 def _value(limits: Mapping[str, Any], name: str) -> float | None:

@@ -14,6 +14,7 @@ from control.messages import MessageError, energy_price_schedule
 from control.powermeter import MeterError, reading_of
 from control.schedules import JsonObject
 from control.tree import is_node, is_urgent, walk
+from energy_management.draws import FALLEN_WITHIN_A
 from energy_management.measurement import Reading
 
 
@@ -72,6 +73,11 @@ class Inbox:
         self._measured: dict[str, Reading] = {}
         self._usage: JsonObject | None = None
         self._prices: JsonObject | None = None
+        self._falls_A: Mapping[str, float] = {}
+
+    def await_falls(self, falls_A: Mapping[str, float]) -> None:
+        """Wake the loop when one of these EVSEs is measured to draw no more than this."""
+        self._falls_A = falls_A
 
     def request(self, child: str, request: object) -> None:
         """Take the newest ``EnergyFlowRequest`` of a child.
@@ -87,9 +93,8 @@ class Inbox:
         with self._lock:
             before = self._children.get(child)
             self._children[child] = Heard(request, now)
-            for node in walk(request):
-                self._measure(node, now)
-        if is_urgent(request, before.request if before else None):
+            fallen = [node["uuid"] for node in walk(request) if self._measure(node, now)]
+        if fallen or is_urgent(request, before.request if before else None):
             self._wake()
 
     def reading(self, uuid: str, reading: Reading) -> None:
@@ -97,7 +102,7 @@ class Inbox:
         with self._lock:
             self._measured[uuid] = reading
         fuse_A = self._fuses_A.get(uuid, math.inf)
-        if any(current > fuse_A for current in reading.current_A or ()):
+        if any(current > fuse_A for current in reading.current_A or ()) or self._has_fallen(uuid, reading):
             self._wake()
 
     def usage(self, powermeter: JsonObject) -> None:
@@ -135,14 +140,25 @@ class Inbox:
                 self._prices,
             )
 
-    def _measure(self, node: JsonObject, now: float) -> None:
-        """Note a measurement the first time it is seen: nodes repeat their meters' last values for ever."""
+    def _measure(self, node: JsonObject, now: float) -> bool:
+        """Note a measurement the first time it is seen: nodes repeat their meters' last values for ever.
+
+        Returns whether the EVSE has fallen as somebody waits for it to.
+        """
         uuid = node["uuid"]
         usage = node.get("energy_usage_root") or node.get("energy_usage_leaves")
         if usage is None or usage == self._usages.get(uuid):
-            return
+            return False
         self._usages[uuid] = usage
         try:
-            self._measured[uuid] = reading_of(usage, now)
+            self._measured[uuid] = reading = reading_of(usage, now)
         except MeterError:
             self._measured.pop(uuid, None)
+            return False
+        return self._has_fallen(uuid, reading)
+
+    def _has_fallen(self, uuid: str, reading: Reading) -> bool:
+        limit_A = self._falls_A.get(uuid)
+        if limit_A is None:
+            return False
+        return not any(current > limit_A + FALLEN_WITHIN_A for current in reading.current_A or ())

@@ -1,11 +1,13 @@
-"""The thread that runs the control step, at its interval and at once when something urgent comes."""
+"""The thread that runs the control step: at its interval, when something is due, and when woken."""
 
+import math
 import threading
 from collections.abc import Callable
 
 from control.clock import Clock, Instant
 
-Step = Callable[[Instant], None]
+Step = Callable[[Instant], float | None]
+"""Returns the monotonic second by which the next step is due; None if that is at the interval."""
 
 SHORTEST_GAP_S = 0.02
 """Least time between two steps: what comes meanwhile, like many EVSEs' first requests, is taken together."""
@@ -66,9 +68,11 @@ class ControlLoop:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._urgent.clear()
+            due_s: float | None = None
             try:
-                self._step(self._clock())
+                due_s = self._step(self._clock())
             except Exception as error:  # noqa: BLE001 - the safe state described above
                 self._on_failure(error)
             if not self._stop.wait(SHORTEST_GAP_S):
-                self._urgent.wait(self._interval_s - SHORTEST_GAP_S)
+                left_s = math.inf if due_s is None else due_s - self._clock().monotonic_s
+                self._urgent.wait(max(0.0, min(self._interval_s - SHORTEST_GAP_S, left_s)))

@@ -1,23 +1,24 @@
 """Role manager: decides the limits of everything below."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from control.branches import Branches, BranchKeeper
-from control.caution import held_back, late, rising
+from control.caution import allowed
 from control.clock import Instant
-from control.dispatch import Dispatcher, Send
+from control.dispatch import Dispatcher
 from control.inbox import Inbox, Snapshot
 from control.notices import Notices
 from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
-from control.tree import held_uuids, holding, limited
-from energy_management import EnergyManager, EvseAttributes, ManagerConfig, ManagerState, Site
+from control.tree import Grants, held_grants, limited
+from energy_management import EnergyManager, EvseAttributes, InForce, ManagerConfig, ManagerState, Site
 from energy_management.measurement import Reading
 from energy_management.report import Report
+from energy_management.waits import Waits
 
 FIRST_OF_ALL = 1_000_000
 """Priority above any that can be configured or ordered."""
@@ -32,9 +33,7 @@ class Decision:
     at : Instant
         When.
     limits : list of EnforcedLimits
-        One for each EVSE, as sent.
-    held_back : mapping of uuid to str
-        Why an EVSE does not have yet what it should have.
+        One for each EVSE.
     request : EnergyFlowRequest
         The whole tree.
     readings : mapping of uuid to Reading
@@ -47,7 +46,6 @@ class Decision:
 
     at: Instant
     limits: list[JsonObject]
-    held_back: Mapping[str, str]
     request: JsonObject
     readings: Mapping[str, Reading]
     report: Report
@@ -75,8 +73,8 @@ class Manager:
     ----------
     decision : Decision or None
         The last one.
-    is_holding_back : bool
-        Shares could rise once others have answered.
+    due_s : float
+        Monotonic second at which shares may rise, or a limit runs out that somebody may still go by.
     """
 
     def __init__(
@@ -106,7 +104,8 @@ class Manager:
         self._notices = notices
         self._is_above_trunk = is_above_trunk
         self.decision: Decision | None = None
-        self.is_holding_back = False
+        self.due_s = math.inf
+        self._awaited: Mapping[str, float] = {}
 
     def step(self, now: Instant) -> None:
         """Decide once, and send what is due; nothing while nothing has been heard of the tree."""
@@ -115,48 +114,45 @@ class Manager:
         request = self._request(snapshot, branches, now)
         if request is None:
             return
-        self._engine = self._engine_for(request, self._engine.state)
+        held = held_grants(request)
+        self._engine = self._engine_for(held)
         readings = self._readings(snapshot, request["uuid"])
+        in_force = self._in_force(held)
         began = time.perf_counter()
-        limits = self._engine.optimize(request, now.utc, readings, monotonic_s=now.monotonic_s)
+        limits = self._engine.optimize(
+            request, now.utc, readings, monotonic_s=now.monotonic_s, in_force=in_force
+        )
         seconds = time.perf_counter() - began
-        limits, reasons = self._send(limits, branches.routes, request, readings, now)
+        routes = {uuid: way for uuid, way in branches.routes.items() if uuid not in held}
+        self._dispatcher.offer(limits, routes)
         report = self._engine.report
+        self._await(report.waits, held)
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         doubted = {uuid: f"{uuid}: {why}, on its fallback budget" for uuid, why in report.complaints}
         self._notices.keep_only("doubted/", doubted, "meter is believed again")
-        self.decision = Decision(now, limits, reasons, request, readings, report, seconds)
+        self.decision = Decision(now, limits, request, readings, report, seconds)
 
-    def _send(
-        self,
-        limits: list[JsonObject],
-        routes: Mapping[str, Send],
-        request: JsonObject,
-        readings: Mapping[str, Reading],
-        now: Instant,
-    ) -> tuple[list[JsonObject], Mapping[str, str]]:
-        """Send what was decided, but no rise on account of a limit that has not arrived.
+    def waits_for(self, uuid: str) -> bool:
+        """Whether shares could rise once this EVSE has answered."""
+        return uuid in self._awaited
 
-        Returns what is sent in the end, and by uuid why an EVSE is held back.
-        """
-        in_force = self._dispatcher.in_force
-        are_late = late(limits, in_force)
-        are_rising = rising(limits, in_force) - are_late.keys()
-        self.is_holding_back = bool(are_late and are_rising)
-        if not self.is_holding_back:
-            self._dispatcher.offer(limits, routes)
-            return limits, {}
-        # A fall does not wait for the second thought that rises need.
-        self._dispatcher.offer([limit for limit in limits if limit["uuid"] not in are_rising], routes)
-        if_nothing_arrives = holding(request, are_late)
-        engine = self._engine_for(if_nothing_arrives, deepcopy(self._engine.state))
-        careful = engine.optimize(if_nothing_arrives, now.utc, readings, monotonic_s=now.monotonic_s)
-        cautious = held_back(limits, careful, are_rising, in_force)
-        self._dispatcher.offer(cautious, routes)
-        why = f"waits until {' and '.join(are_late)} answered"
-        pairs = zip(limits, cautious, strict=True)
-        return cautious, {decided["uuid"]: why for decided, sent in pairs if sent is not decided}
+    def _in_force(self, held: Grants) -> Mapping[str, InForce]:
+        """Collect what each EVSE may still go by, as far as it has answered, or as a node below tells."""
+        voltage_V = self._config.nominal_ac_voltage
+        in_force = {
+            uuid: allowed(limits, voltage_V) for uuid, limits in self._dispatcher.all_in_force().items()
+        }
+        for uuid, grant in held.items():
+            told = allowed(grant, voltage_V)
+            in_force[uuid] = max(told, in_force.get(uuid, told), key=lambda limit: limit.current_A)
+        return in_force
+
+    def _await(self, waits: Waits, held: Grants) -> None:
+        """Take note of what would be a reason to decide anew."""
+        self._awaited = waits.falls_A
+        self._inbox.await_falls(waits.falls_A)
+        self.due_s = min(waits.until_s, self._dispatcher.next_end([*waits.falls_A, *held]))
 
     @property
     def state(self) -> ManagerState:
@@ -165,17 +161,16 @@ class Manager:
 
     def explain(self, uuid: str) -> str:
         """Tell why an EVSE has what it has; KeyError if nothing was decided for it."""
-        held_back = self.decision.held_back.get(uuid) if self.decision else None
-        return f"{held_back}; then {self._engine.explain(uuid)}" if held_back else self._engine.explain(uuid)
+        return self._engine.explain(uuid)
 
-    def _engine_for(self, request: JsonObject, state: ManagerState) -> EnergyManager:
-        """Return an engine with the attributes in force; what an EVSE cannot be denied comes first."""
+    def _engine_for(self, held: Grants) -> EnergyManager:
+        """Return the engine with the attributes in force; what an EVSE cannot be denied comes first."""
         evses = self._orders.evses
-        for uuid in held_uuids(request):
+        for uuid in held:
             evses[uuid] = replace(evses.get(uuid, EvseAttributes()), priority=FIRST_OF_ALL)
-        if state is self._engine.state and evses == self._engine.site.evses:
+        if evses == self._engine.site.evses:
             return self._engine
-        return EnergyManager(self._config, Site(evses, self._site.nodes), state, self._log)
+        return EnergyManager(self._config, Site(evses, self._site.nodes), self._engine.state, self._log)
 
     def _request(self, snapshot: Snapshot, branches: Branches, now: Instant) -> JsonObject | None:
         limits = self._orders.limits(now, lambda: self._own.evses_below(branches.requests))

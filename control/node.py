@@ -1,21 +1,30 @@
 """Role node: stands in for EnergyNode, passing requests up and limits down."""
 
+import math
+import threading
 from collections.abc import Callable, Mapping
 
-from control.branches import BranchKeeper
-from control.clock import Instant
-from control.dispatch import Dispatcher, Send
+from control.branches import Branches, BranchKeeper
+from control.clock import Clock, Instant
+from control.dispatch import Dispatcher
 from control.inbox import Inbox
 from control.manager import Decision
 from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
-from control.tree import without_priority
+from control.tree import held_grants, without_priority
 from energy_management import ManagerState
+
+PATIENCE_S = 1.0
+"""How long ``enforce_limits`` waits for a child's answer; EVerest hands over one limit after the other."""
 
 
 class Node:
     """Publishes its branch once per step, however many children have published since.
+
+    Whoever is above gives away what a lower limit has made free as soon as that is answered. So it is
+    answered when the child has; and where a child does not answer, only when the request that goes up holds
+    what the EVSEs of that child may still draw.
 
     Parameters
     ----------
@@ -25,16 +34,19 @@ class Node:
         What was ordered from outside.
     publish : callable
         Brings the ``EnergyFlowRequest`` to the node above.
+    patience_s : float
+        How long a child may take to answer.
 
     Attributes
     ----------
-    decision, state, is_holding_back
-        A node decides nothing, and has nothing to remember or to hold back.
+    decision, state
+        A node decides nothing, and has nothing to remember.
+    due_s : float
+        Monotonic second at which the next limit runs out of an EVSE whose child is deaf or silent.
     """
 
     decision: Decision | None = None
     state: ManagerState | None = None
-    is_holding_back = False
 
     def __init__(
         self,
@@ -45,21 +57,34 @@ class Node:
         dispatcher: Dispatcher,
         orders: Orders,
         publish: Callable[[JsonObject], None],
+        clock: Clock,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._own = own
         self._inbox = inbox
-        self._branches = branches
+        self._keeper = branches
         self._dispatcher = dispatcher
         self._orders = orders
         self._publish = publish
+        self._clock = clock
+        self._patience_s = patience_s
+        self._lock = threading.RLock()
+        """What is published is what was known then: one after the other."""
         self._published: Mapping[str, JsonObject] = {}
-        self._routes: Mapping[str, Send] = {}
+        self._branches = Branches()
+        self._deaf: set[str] = set()
+        self.due_s = math.inf
 
     def step(self, now: Instant) -> None:
         """Publish the branch as it is now; a child's priority request goes up once."""
+        with self._lock:
+            self._step(now)
+
+    def _step(self, now: Instant) -> None:
         snapshot = self._inbox.snapshot()
-        branches = self._branches.gather(snapshot.children, now)
-        self._routes = branches.routes
+        self._deaf = {child for child in self._deaf if not self._has_taken_all(child)}
+        branches = self._keeper.gather(snapshot.children, now, self._deaf)
+        self._branches = branches
         children = {
             child: without_priority(request) if request is self._published.get(child) else request
             for child, request in branches.requests.items()
@@ -75,13 +100,34 @@ class Node:
                 prices=snapshot.prices,
             )
         )
+        held = (uuid for request in children.values() for uuid in held_grants(request))
+        self.due_s = self._dispatcher.next_end(held)
 
     def enforce(self, limits: JsonObject) -> None:
         """Pass a limit on to the one child whose branch holds its EVSE; one for this node ends here."""
         uuid = limits["uuid"]
-        if send := self._routes.get(uuid):
-            self._dispatcher.forward(limits, send)
+        branches = self._branches
+        if uuid not in branches.routes:
+            return
+        child = branches.child_of[uuid]
+        patience_s = 0.0 if child in self._deaf else self._patience_s
+        if self._dispatcher.forward(limits, branches.routes[uuid], patience_s):
+            return
+        with self._lock:
+            self._deaf.add(child)
+            self._step(self._clock())
+
+    def waits_for(self, uuid: str) -> bool:
+        """Whether the branch changes once this EVSE has answered."""
+        return self._branches.child_of.get(uuid) in self._deaf
 
     def explain(self, uuid: str) -> str:
         """Tell that somebody else decides."""
         return f"{uuid}: a node passes limits on, ask the manager above it"
+
+    def _has_taken_all(self, child: str) -> bool:
+        return all(
+            self._dispatcher.has_taken(uuid)
+            for uuid, way_begins_with in self._branches.child_of.items()
+            if way_begins_with == child
+        )

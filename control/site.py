@@ -186,6 +186,7 @@ class EnergySite:
                 dispatcher=self._dispatcher,
                 orders=self._orders,
                 publish=self._publish_request,
+                clock=self._clock,
             )
         return Manager(
             own=place.tree,
@@ -222,8 +223,11 @@ class EnergySite:
             make=self._workings.bridge,
         )
 
-    def step(self, now: Instant) -> None:
-        """Run one control step, as the loop does; for tests, without the loop running."""
+    def step(self, now: Instant) -> float:
+        """Run one control step, as the loop does; for tests, without the loop running.
+
+        Returns the monotonic second by which the next one is due.
+        """
         self.meters.check(now)
         self._role.step(now)
         self._memory.keep(now, self._role.state)
@@ -235,6 +239,7 @@ class EnergySite:
             self.meters.doubt(decision.request["uuid"], dict(decision.report.complaints))
             self._suggestions.learnt(decision.report.learnt_rotations)
             self._observers.on_decision(decision, self._role.state)
+        return self._role.due_s
 
     def _on_phases(self, connector: str, memory: PhaseMemory) -> None:
         self._memory.note_phases(connector, memory)
@@ -252,7 +257,7 @@ class EnergySite:
             self._notices.raise_(f"call/{outcome.uuid}", f"{outcome.uuid}: limit not taken: {outcome.error}")
         else:
             self._notices.clear(f"call/{outcome.uuid}", f"{outcome.uuid}: takes limits again")
-            if self._role.is_holding_back:
+            if self._role.waits_for(outcome.uuid):
                 self.wake()
 
     def _limits_A(self) -> Mapping[str, float]:

@@ -133,6 +133,9 @@ class OwnNode:
         }
 
 
+GRANTED = ("ac_max_current_A", "ac_max_phase_count", "total_power_W")
+"""What a ``LimitsRes`` may name."""
+
 STILL_IN_FORCE = "still in force"
 """Source of the minimum of an EVSE that goes on with what it has; managers above can read it."""
 
@@ -194,11 +197,18 @@ def held(request: JsonObject, grants: Grants) -> JsonObject | None:
     return {**request, "children": children} if children else None
 
 
-def holding(request: JsonObject, grants: Grants) -> JsonObject:
-    """Return the branch with each EVSE that has a grant asking for just that, to go on charging."""
-    if request["uuid"] in grants:
-        return _held_evse(request, grants[request["uuid"]])
-    return {**request, "children": [holding(child, grants) for child in children_of(request)]}
+def with_vanished(request: JsonObject, before: JsonObject, grants: Grants) -> JsonObject:
+    """Return the branch, and where an older one had EVSEs with grants that are gone, these as `held` does."""
+    old = {node["uuid"]: node for node in children_of(before)}
+    new = {node["uuid"] for node in children_of(request)}
+    if not old:
+        return request
+    kept = [
+        with_vanished(child, old[child["uuid"]], grants) if child["uuid"] in old else child
+        for child in children_of(request)
+    ]
+    gone = [branch for uuid, node in old.items() if uuid not in new and (branch := held(node, grants))]
+    return {**request, "children": kept + gone}
 
 
 def limited(request: JsonObject, limits: Mapping[str, ExternalLimits]) -> JsonObject:
@@ -221,9 +231,9 @@ def limited(request: JsonObject, limits: Mapping[str, ExternalLimits]) -> JsonOb
         return {**request, "children": children}  # malformed: it is given nothing anyway
 
 
-def held_uuids(request: JsonObject) -> frozenset[str]:
-    """Uuids of the EVSEs that go on with what they have, whatever is decided."""
-    return frozenset(node["uuid"] for node in walk(request) if _is_held(node))
+def held_grants(request: JsonObject) -> Grants:
+    """Grants of the EVSEs that go on with what they have, whatever is decided."""
+    return {node["uuid"]: _grant(node) for node in walk(request) if _is_held(node)}
 
 
 def without_priority(request: JsonObject) -> JsonObject:
@@ -256,6 +266,12 @@ def _is_held(node: JsonObject) -> bool:
     entries = _entries(node, "schedule_import")
     minima = [_limit(entry.get("limits_to_root"), "ac_min_current_A") for entry in entries]
     return any(str(limit.get("source", "")).endswith(f"/{STILL_IN_FORCE}") for limit in minima)
+
+
+def _grant(node: JsonObject) -> JsonObject:
+    limits = _entries(node, "schedule_import")[0].get("limits_to_root")
+    named = ((name, _limit(limits, name)) for name in GRANTED)
+    return {name: dict(limit) for name, limit in named if isinstance(limit.get("value"), int | float)}
 
 
 def _without_children(node: JsonObject) -> JsonObject:

@@ -151,6 +151,11 @@ class Draw:
                 return end_s + FOLLOWS_WITHIN_S
         return -math.inf
 
+    def is_above(self, limit_A: float, now_s: float) -> bool:
+        """Whether it is measured to draw more."""
+        measured = self.measured(now_s)
+        return measured is not None and max(measured.most_A) > limit_A + FALLEN_WITHIN_A
+
     def _follows(self, limit_A: float) -> bool:
         """Tell whether it draws no more than this, and that is no chance.
 

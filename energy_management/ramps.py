@@ -9,7 +9,7 @@ what its limits of the last seconds allow, and what a limit allows whose success
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,11 +119,12 @@ class Ramps:
             phases[keeps_phases, slot] = in_force_phases[keeps_phases]
             allocation = replace(allocation, phases=phases, loaded=self.limiter.loaded(phases))
         waiting = np.flatnonzero((now_A < target_A - ROUNDING_A) | keeps_phases).tolist()
-        falls_A = {evse: float(floor_A[evse]) for evse in np.flatnonzero(may_draw_more).tolist()}
+        falling = np.flatnonzero(may_draw_more).tolist()
         reasons = {
-            evse: self._reason(evse, bool(may_rise[evse] | keeps_phases[evse]), falls_A) for evse in waiting
+            evse: self._reason(evse, falling, may_rise=bool(may_rise[evse] | keeps_phases[evse]))
+            for evse in waiting
         }
-        return Step(allocation, reasons, self._waits(waiting, falls_A) if waiting else NO_WAITS)
+        return Step(allocation, reasons, self._waits(waiting, falling, floor_A) if waiting else NO_WAITS)
 
     def _may_rise(self, target_A: Floats, ceiling_A: Floats) -> Bools:
         """Tell whose last change is long enough ago, and whose next rise is worth it."""
@@ -147,25 +148,29 @@ class Ramps:
         floor_A = np.where(served, demand.minimum_A, floor_A)
         return share(network, demand, rising & (served | ~newcomers), floor_A)[:, 0]
 
-    def _reason(self, evse: int, may_rise: bool, falls_A: Mapping[int, float]) -> str:  # noqa: FBT001 - a fact, no switch
+    def _reason(self, evse: int, falling: Sequence[int], *, may_rise: bool) -> str:
         """Say why an EVSE has less than its target."""
         if self.monotonic_s < self._rises_at_s(evse):
             return f"rises {self.config.rise_interval_s:g} s after its last change"
         if not may_rise:
             return f"rises only by {self.config.deadband_A:g} A or more"
-        falling = [
-            self.limiter.tree.evse_uuids[other] for other in falls_A if other != evse or len(falls_A) == 1
-        ]
-        return f"waits until {' and '.join(falling)} {'have' if len(falling) > 1 else 'has'} fallen"
+        uuids = self.limiter.tree.evse_uuids
+        names = [uuids[other] for other in falling if other != evse or len(falling) == 1]
+        return f"waits until {' and '.join(names)} {'have' if len(names) > 1 else 'has'} fallen"
 
-    def _waits(self, waiting: Sequence[int], falls_A: Mapping[int, float]) -> Waits:
+    def _waits(self, waiting: Sequence[int], falling: Sequence[int], limits_A: Floats) -> Waits:
         """Collect what those who wait are waiting for."""
         ends_s = [self._rises_at_s(evse) for evse in waiting]
-        ends_s += [self.draws[evse].lingers_until_s(limit_A) for evse, limit_A in falls_A.items()]
+        ends_s += [self.draws[evse].lingers_until_s(limits_A[evse]) for evse in falling]
         uuids = self.limiter.tree.evse_uuids
         return Waits(
             min((end_s for end_s in ends_s if end_s > self.monotonic_s), default=math.inf),
-            {uuids[evse]: limit_A for evse, limit_A in falls_A.items()},
+            {
+                uuids[evse]: float(limits_A[evse])
+                for evse in falling
+                if self.in_force[evse].current_A > limits_A[evse]
+                or self.draws[evse].is_above(limits_A[evse], self.monotonic_s)
+            },
         )
 
     def _rises_at_s(self, evse: int) -> float:

@@ -16,7 +16,7 @@ class Waits:
     until_s : float
         When something of that is over by itself, on the monotonic clock; infinite if nothing is.
     falls_A : mapping of str to float
-        To what current which EVSEs have to fall; it is over when they have answered, or are measured.
+        To what current EVSEs have to fall, by uuid: those that have not answered, or are measured above it.
     """
 
     until_s: float = math.inf

@@ -8,6 +8,7 @@ from control.branches import Branches, BranchKeeper
 from control.inbox import Inbox
 from control.messages import MessageError
 from control.notices import Notices
+from control.tree import held_grants
 from energy_management.measurement import Reading
 from tests.control.sample import RecordingLog, VirtualClock, ampere_limits, evse, node
 
@@ -68,6 +69,46 @@ def test_a_silent_child_keeps_what_it_may_draw_then_is_gone_then_comes_back(site
     ]
 
 
+def held_A(request: dict[str, Any]) -> dict[str, float]:
+    """By the uuids of the nodes on the way."""
+    found = {
+        f"{request['uuid']}/{each}": amperes
+        for child in request["children"]
+        for each, amperes in held_A(child).items()
+    }
+    if not request["children"] and (grant := held_grants(request).get(request["uuid"])):
+        found[request["uuid"]] = grant["ac_max_current_A"]["value"]
+    return found
+
+
+def test_an_evse_that_vanishes_with_the_restart_of_a_node_keeps_what_it_may_draw(site: Fixture) -> None:
+    site.in_force.update(a=ampere_limits(16, "x"), b=ampere_limits(0, "x"), c=ampere_limits(10, "x"))
+    whole = node("site", [node("garage", [evse("a"), evse("b")]), evse("c")])
+    site.inbox.request("left", whole)
+    assert held_A(site.gather().requests["left"]) == {}
+
+    site.inbox.request("left", node("site", [node("garage", [evse("b")]), evse("c")]))
+    after = site.gather()
+    assert held_A(after.requests["left"]) == {"site/garage/a": 16}
+    assert after.routes.keys() == {"b", "c"}
+
+    site.inbox.request("left", node("site", []))
+    assert held_A(site.gather().requests["left"]) == {"site/garage/a": 16, "site/c": 10}
+    del site.in_force["a"]
+    assert held_A(site.gather().requests["left"]) == {"site/c": 10}
+
+    site.inbox.request("left", whole)
+    assert held_A(site.gather().requests["left"]) == {}
+
+
+def test_an_evse_that_has_moved_to_another_node_has_not_vanished(site: Fixture) -> None:
+    site.in_force["a"] = ampere_limits(16, "x")
+    site.inbox.request("left", node("site", [node("garage", [evse("a")])]))
+    site.gather()
+    site.inbox.request("left", node("site", [node("garage", []), evse("a")]))
+    assert held_A(site.gather().requests["left"]) == {}
+
+
 def test_one_uuid_is_not_counted_twice(site: Fixture) -> None:
     site.inbox.request("left", evse("a"))
     site.inbox.request("right", node("sub", [evse("a"), evse("b")]))
@@ -101,6 +142,23 @@ def test_an_overload_and_a_priority_request_wake_the_loop() -> None:
     inbox.request("left", evse("a", priority=True))
     assert len(woken) == 1
     inbox.reading("grid", reading(36))
+    assert len(woken) == 2
+
+
+def test_whoever_is_waited_for_wakes_the_loop_when_it_has_fallen() -> None:
+    woken: list[str] = []
+    inbox = Inbox(VirtualClock(), lambda: woken.append("now"))
+    inbox.await_falls({"a": 8.0})
+    inbox.reading("a", reading(16))
+    inbox.reading("b", reading(2))
+    assert not woken
+    inbox.reading("a", reading(8.2))
+    assert len(woken) == 1
+    measured = {"timestamp": "2026-11-22T09:00:00Z", "energy_Wh_import": {"total": 1}, "current_A": {"L1": 8}}
+    inbox.request("left", node("sub", [{**evse("a"), "energy_usage_root": measured}]))
+    assert len(woken) == 2
+    inbox.await_falls({})
+    inbox.reading("a", reading(0))
     assert len(woken) == 2
 
 

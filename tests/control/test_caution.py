@@ -1,10 +1,11 @@
-"""A share that rises waits for limits that have not arrived; no other one does."""
+"""What limits allow, and which of two allows more."""
 
 from typing import Any
 
 import pytest
 
-from control.caution import held_back, late, rising
+from control.caution import allowed, allows_more, loosest
+from energy_management import InForce
 
 Side = dict[str, Any]
 
@@ -14,45 +15,40 @@ def side(A: float | None = None, W: float | None = None, phases: int | None = 3)
     return {name: {"value": value, "source": "test"} for name, value in named.items() if value is not None}
 
 
-def decision(**sides: Side) -> list[dict[str, Any]]:
-    return [{"uuid": uuid, "valid_for": 10, "limits_root_side": each} for uuid, each in sides.items()]
+@pytest.mark.parametrize(
+    ("limits", "other", "is_more"),
+    [
+        (side(A=0), side(A=0, phases=None), False),
+        (side(A=0), side(A=-16), False),  # export is no import
+        (side(A=16), side(A=10), True),
+        (side(A=10), side(A=16), False),
+        (side(A=16), side(A=16), False),
+        (side(A=16, phases=3), side(A=16, phases=1), True),
+        (side(A=8, W=5520), side(A=16), False),  # a bound that comes in addition allows nothing more
+        (side(A=16), side(A=16, W=5520), True),  # one that is dropped does
+        (side(A=16, W=11040), side(A=16, W=5520), True),
+    ],
+)
+def test_which_allows_more(limits: Side, other: Side, is_more: bool) -> None:
+    assert allows_more(limits, other) == is_more
 
 
 @pytest.mark.parametrize(
-    ("present", "decided", "does_rise"),
+    ("limits", "expected"),
     [
-        (None, side(A=6), True),
-        (None, side(A=0), False),
-        (side(A=10), side(A=16), True),
-        (side(A=16), side(A=10), False),
-        (side(A=16), side(A=16), False),
-        (side(A=16, phases=1), side(A=16, phases=3), True),
-        (side(A=16), side(A=8, W=5520), False),  # a bound that comes in addition allows nothing more
-        (side(A=16, W=5520), side(A=16), True),  # one that is dropped does
-        (side(A=16, W=5520), side(A=16, W=11040), True),
+        (side(A=16), InForce(16, 3)),
+        (side(A=16, phases=1), InForce(16, 1)),
+        (side(A=16, phases=None), InForce(16, 3)),
+        (side(A=16, W=5520), InForce(8, 3)),
+        (side(W=3680, phases=1), InForce(16, 1)),
+        (side(A=-16), InForce(0, 3)),
     ],
 )
-def test_what_is_a_rise(present: Side | None, decided: Side, does_rise: bool) -> None:
-    assert rising(decision(a=decided), {"a": present}.get) == ({"a"} if does_rise else set())
+def test_in_the_words_of_the_allocation(limits: Side, expected: InForce) -> None:
+    assert allowed(limits, 230) == expected
 
 
-def test_who_has_not_taken_a_lower_limit_is_late_with_what_it_has() -> None:
-    present = {"a": side(A=16), "b": side(A=8)}
-    assert late(decision(a=side(A=8), b=side(A=8)), present.get) == {"a": side(A=16)}
-
-
-def test_who_rises_gets_what_is_left_for_certain() -> None:
-    decided, careful = decision(a=side(A=8), b=side(A=24)), decision(a=side(A=16), b=side(A=16))
-    sent = held_back(decided, careful, {"b"}, {"a": side(A=16), "b": side(A=10)}.get)
-    assert [each["limits_root_side"] for each in sent] == [side(A=8), side(A=16)]
-
-
-def test_who_rises_keeps_what_it_has() -> None:
-    decided, careful = decision(a=side(A=8), b=side(A=24)), decision(a=side(A=32), b=side(A=0))
-    sent = held_back(decided, careful, {"b"}, {"b": side(A=10)}.get)
-    assert sent[1]["limits_root_side"] == side(A=10)
-
-
-def test_who_falls_or_stays_is_never_lowered_further() -> None:
-    decided, careful = decision(a=side(A=8), b=side(A=8)), decision(a=side(A=16), b=side(A=0))
-    assert held_back(decided, careful, set(), {"a": side(A=16), "b": side(A=16)}.get) == decided
+def test_of_two_that_may_be_in_force_neither_counts_for_less() -> None:
+    assert loosest(side(A=16, phases=1), side(A=8, phases=3)) == side(A=16, phases=3)
+    assert loosest(side(A=16), side(A=8, W=5520)) == side(A=16)
+    assert loosest(side(A=0, phases=None), side(A=8, phases=1)) == side(A=8, phases=1)

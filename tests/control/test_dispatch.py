@@ -1,5 +1,6 @@
 """Limits reach their EVSEs: at once, newest first, and whatever the other EVSEs do."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -238,33 +239,57 @@ def test_what_may_be_in_force_includes_what_was_never_answered(
     assert dispatcher.in_force("a") is None
 
 
-def test_after_a_late_answer_a_car_has_the_time_that_it_always_has_to_follow(
-    dispatcher: Dispatcher, clock: VirtualClock
-) -> None:
-    """Whoever decides counts the time from the decision on, and does not know that the limit came late."""
-    child = Child()
-    dispatcher.offer([limits("a", 16, valid_for=60)], {"a": child})
-    child.wait_received(1)
-    settle(dispatcher)
-    child.answers.clear()
-    dispatcher.offer([limits("a", 8, valid_for=60)], {"a": child})
-    child.wait_called(2)
-    clock.advance(4)
-    child.answers.set()
-    child.wait_received(2)
-    settle(dispatcher)
-    assert amperes_in_force(dispatcher, "a") == 16
-    clock.advance(5.9)
-    assert amperes_in_force(dispatcher, "a") == 16
-    clock.advance(0.2)
-    assert amperes_in_force(dispatcher, "a") == 8
-
-
 def test_forwarded_limits_are_sent_though_unchanged(dispatcher: Dispatcher) -> None:
     child = Child()
     for count in (1, 2, 3):
         dispatcher.forward(limits("a", 10), child)
         assert child.wait_received(count) == [10] * count
+
+
+def test_whoever_passes_a_limit_on_is_told_whether_it_is_taken(
+    dispatcher: Dispatcher, clock: VirtualClock
+) -> None:
+    child = Child()
+    assert dispatcher.forward(limits("a", 10), child, wait_s=30)
+    child.answers.clear()
+    assert dispatcher.forward(limits("a", 12), child), "what was in force is less"
+    child.wait_called(2, timeout_s=30)
+    assert not dispatcher.forward(limits("a", 6), child, wait_s=0.01)
+    assert amperes_in_force(dispatcher, "a") == 12
+    child.answers.set()
+    assert dispatcher.forward(limits("a", 6), child, wait_s=30)
+    assert amperes_in_force(dispatcher, "a") == 6
+    child.answers.clear()
+    assert not dispatcher.forward(limits("a", 0), child)
+    assert not dispatcher.has_taken("a")
+    clock.advance(11.1)
+    assert dispatcher.has_taken("a"), "what it had has run out"
+    child.answers.set()
+
+
+def test_nobody_knows_what_was_in_force_before_the_first_answer(dispatcher: Dispatcher) -> None:
+    child = Child()
+    child.answers.clear()
+    assert not dispatcher.forward(limits("a", 32), child, wait_s=0.01)
+    child.answers.set()
+
+
+def test_the_wait_for_a_call_that_fails_is_over_at_once(dispatcher: Dispatcher) -> None:
+    child = Child()
+    child.error = RuntimeError("nobody implements it")
+    assert not dispatcher.forward(limits("a", 6), child, wait_s=600)
+
+
+def test_when_the_next_limit_runs_out(dispatcher: Dispatcher, clock: VirtualClock) -> None:
+    child = Child()
+    dispatcher.forward(limits("a", 10, valid_for=10), child, wait_s=30)
+    dispatcher.forward(limits("b", 10, valid_for=20), child, wait_s=30)
+    now = clock.monotonic()
+    assert dispatcher.next_end(["a", "b", "unknown"]) == now + 11
+    assert dispatcher.next_end(["b"]) == now + 21
+    clock.advance(15)
+    assert dispatcher.next_end(["a", "b"]) == now + 21
+    assert dispatcher.next_end(["a"]) == math.inf
 
 
 def test_stop_is_quick_though_a_call_hangs(dispatcher: Dispatcher) -> None:

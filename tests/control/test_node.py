@@ -9,14 +9,14 @@ from control.node import Node
 from control.notices import Notices
 from control.orders import Orders
 from control.own_tree import OwnTree
-from control.tree import OwnNode
-from tests.control.sample import Child, RecordingLog, VirtualClock, evse, limits
+from control.tree import OwnNode, held_grants
+from tests.control.sample import Child, RecordingLog, VirtualClock, evse, limits, node
 
 
 class Fixture:
     """A node with two children."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = 30.0) -> None:
         self.clock = VirtualClock()
         self.published: list[dict[str, Any]] = []
         self.left, self.right = Child(), Child()
@@ -31,6 +31,8 @@ class Fixture:
             dispatcher=self.dispatcher,
             orders=Orders(),
             publish=self.published.append,
+            clock=self.clock,
+            patience_s=patience_s,
         )
 
     def step(self) -> dict[str, Any]:
@@ -84,3 +86,83 @@ def test_what_may_be_drawn_counts_until_the_limit_passed_on_has_run_out() -> Non
     site.clock.advance(3)
     assert site.step()["children"] == []
     site.dispatcher.stop()
+
+
+class DeafChild:
+    """Left has 16 A, of which right shall get 8 A, but it does not answer any more."""
+
+    def __init__(self) -> None:
+        self.site = Fixture(patience_s=0.01)
+        self.site.inbox.request("left", node("garage", [evse("a"), evse("c")]))
+        self.site.inbox.request("right", evse("b"))
+        self.site.step()
+        for uuid, amperes in (("a", 16.0), ("c", 6.0), ("b", 8.0)):
+            while not self.site.dispatcher.has_taken(uuid) or not self.site.dispatcher.in_force(uuid):
+                self.site.node.enforce(limits(uuid, amperes))
+        self.site.left.answers.clear()
+
+    @property
+    def held_A(self) -> dict[str, float]:
+        """What the newest request says of EVSEs that go on with what they have."""
+        grants = held_grants(self.site.published[-1])
+        return {uuid: grant["ac_max_current_A"]["value"] for uuid, grant in grants.items()}
+
+
+def test_a_fall_that_the_child_has_not_taken_is_answered_only_when_the_node_above_knows() -> None:
+    deaf = DeafChild()
+    assert deaf.held_A == {}
+    deaf.site.node.enforce(limits("a", 8))
+    assert deaf.held_A == {"a": 16, "c": 6}, "nobody knows what the others behind that child would do"
+    deaf.site.step()
+    assert deaf.held_A == {"a": 16, "c": 6}
+    deaf.site.left.answers.set()
+
+
+def test_once_the_child_has_answered_it_is_held_no_more() -> None:
+    deaf = DeafChild()
+    deaf.site.node.enforce(limits("a", 8))
+    assert deaf.site.node.waits_for("a")
+    deaf.site.left.answers.set()
+    assert deaf.site.left.wait_for(8, timeout_s=30)
+    settled(deaf.site, "a")
+    deaf.site.step()
+    assert deaf.held_A == {}
+    assert not deaf.site.node.waits_for("a")
+
+
+def test_a_child_that_never_answers_is_held_until_its_limits_have_run_out() -> None:
+    deaf = DeafChild()
+    deaf.site.node.enforce(limits("a", 8))
+    deaf.site.step()
+    assert deaf.site.node.due_s == deaf.site.clock.monotonic() + 11
+    deaf.site.clock.advance(11.1)
+    deaf.site.inbox.request("left", node("garage", [evse("a"), evse("c")]))
+    deaf.site.step()
+    assert deaf.held_A == {}
+    deaf.site.left.answers.set()
+
+
+def test_a_deaf_child_keeps_nobody_else_from_being_answered() -> None:
+    deaf = DeafChild()
+    deaf.site.node.enforce(limits("a", 8))
+    deaf.site.node._patience_s = 600.0
+    deaf.site.node.enforce(limits("a", 6))
+    deaf.site.node.enforce(limits("c", 0))
+    deaf.site.node.enforce(limits("b", 6))
+    assert deaf.site.right.amperes[-1] == 6
+    deaf.site.left.answers.set()
+
+
+def test_rises_and_refreshes_wait_for_nobody() -> None:
+    deaf = DeafChild()
+    deaf.site.node._patience_s = 600.0
+    deaf.site.node.enforce(limits("a", 16))
+    deaf.site.node.enforce(limits("c", 10))
+    assert deaf.held_A == {}
+    deaf.site.left.answers.set()
+
+
+def settled(site: Fixture, uuid: str) -> None:
+    """Wait until an answer is noted."""
+    with site.dispatcher._finished:
+        assert site.dispatcher._finished.wait_for(lambda: site.dispatcher.has_taken(uuid), 30)

@@ -105,6 +105,7 @@ def test_it_says_what_is_waited_for_and_until_when() -> None:
     assert grid.run(1, None)["b"] <= 3
     waits = grid.manager.report.waits
     assert waits.until_s == fell_at + 6.0
+    assert not waits.falls_A, "it has fallen, as far as anybody can tell"
     grid.now_s = waits.until_s - 1.0
     assert grid.run(1, None)["b"] == pytest.approx(17.5)
 
