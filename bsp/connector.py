@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _STALE_READING_S = 5.0
 _MISMATCHES_TOLERATED = 2
 """Cycles that a device may take to show a limit it was given."""
+_MISSES_TOLERATED = 2
+"""Cycles in a row without a look at the contacts after which that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Connector:
         self._write_again = True
         self._fed_at = -math.inf
         self._mismatches = 0
+        self._unseen = 0
+        self._unseen_why = ""
         self._guard = guard or OverdrawGuard()
         self.phases = phases
         self._names = status_reads(profile)
@@ -173,8 +177,6 @@ class Connector:
                 await self._arm()
             await self._feed()
             sample = await self._device.read(self._names)
-            self._watch(sample)
-            await self._switch_phases(sample)
         except RefusedError:
             raise
         except BusError:
@@ -182,6 +184,8 @@ class Connector:
             self._armed = False
             self._write_again = True
             raise
+        self._watch(sample)
+        await self._switch_phases(sample)
         return self._status(sample)
 
     async def read(self) -> ConnectorStatus:
@@ -260,7 +264,21 @@ class Connector:
         if self._guard.ignores_pause is not None:
             self.phases.cut_off(self._clock(), self._guard.ignores_pause)
         granted = self._limit.phases if self._limit is not None and self.limit_is_valid else None
-        await self.phases.cycle(self._clock(), sample.values, self._seen(sample), granted)
+        try:
+            await self.phases.cycle(self._clock(), sample.values, self._seen(sample), granted)
+        except BusError as error:
+            # Contacts that rest may do so unseen; what the charger says is good all the same.
+            if self.phases.is_under_way or self.phases.must_pause:
+                raise
+            self._unseen_why = self._unseen_why if self._unseen else str(error)
+            self._unseen += 1
+        else:
+            self._unseen = 0
+
+    @property
+    def _note(self) -> str | None:
+        is_unseen = self._unseen >= _MISSES_TOLERATED
+        return f"cannot switch phases: {self._unseen_why}" if is_unseen else None
 
     def _seen(self, sample: Sample) -> Seen:
         measured = self._external() or reading(sample.values, sample.taken_at)
@@ -301,7 +319,8 @@ class Connector:
             active_phases=self._active_phases(status),
             fault=fault or mismatch or status.fault,
             fault_kind=kind,
-            can_switch_phases=self.phases is not None and self.phases.can_switch,
+            note=self._note,
+            can_switch_phases=self.phases is not None and self.phases.can_switch and self._note is None,
         )
 
     def _latched_fault(self) -> tuple[FaultKind, str | None]:

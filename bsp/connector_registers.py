@@ -43,6 +43,8 @@ class ConnectorStatus:
         What is wrong, in words.
     fault_kind : str
         Which kind of fault that is; "communication" if it does not answer, so that nothing is known of it.
+    note : str or None
+        What is wrong, though it charges as it should.
     can_switch_phases : bool
         False if the charger cannot, as it is built and set up, or a lock or a fault of a contact forbids it.
     """
@@ -56,6 +58,7 @@ class ConnectorStatus:
     limit_A: float | None = None
     fault: str | None = None
     fault_kind: FaultKind = "charger"
+    note: str | None = None
     can_switch_phases: bool = True
 
 

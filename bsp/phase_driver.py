@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from bsp.phase_switch import Equipment, Memory, PhaseSwitch, Seen, Step
 from bsp.registers import Value
+from bsp.transport import BusError
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +163,11 @@ class PhaseDriver:
         if orders.main is not None:
             await self.actuator.move_main(orders.main)
         if orders.select is not None:
-            await self.actuator.select(orders.select)
+            await self._select(self._switch, orders.select)
+
+    async def _select(self, switch: PhaseSwitch, phases: int) -> None:
+        try:
+            await self.actuator.select(phases)
+        except BusError:
+            switch.repeat()
+            raise

@@ -3,6 +3,7 @@
 A contactor that moves under load welds, and a phase that joins while a car draws can destroy its charger.
 So each move has its conditions, each wait has its end, and what does not happen in time ends in a latched
 fault with the car paused. The caller shows what it has measured and does what it is told; time is given.
+Time in which it could not look, for want of an answer, does not count: silence is not the fault of a contact.
 """
 
 import math
@@ -166,9 +167,9 @@ class PhaseSwitch:
         self.locked = locked
         self._equipment = equipment
         self._target = memory.phases
-        self._since = now
+        self._since = self._looked_at = now
         self._paused_at = math.inf
-        self._has_moved = False
+        self._is_told = False
         self._is_tripped = False
         if memory.fault is not None:
             self.step = Step.FAULT
@@ -219,6 +220,10 @@ class PhaseSwitch:
         if self.step is not Step.FAULT:
             self._fail(text, now)
 
+    def repeat(self) -> None:
+        """Give the last order again: it has not arrived."""
+        self._is_told = False
+
     def advance(self, now: float, seen: Seen) -> Orders:
         """Go on as far as the measurements allow.
 
@@ -234,6 +239,8 @@ class PhaseSwitch:
         Orders
             What to do, at once; the contacts must not be moved on older orders.
         """
+        self._since = min(self._since + max(now - self._looked_at - FRESH_S, 0.0), now)
+        self._looked_at = now
         if seen.state == "A" and self.step is Step.STEADY:
             self.memory = replace(self.memory, switches=0, failures=0)
         # What was measured before the car was told to pause says nothing of what it does now.
@@ -263,7 +270,7 @@ class PhaseSwitch:
 
     def _begin(self, phases: int, now: float) -> None:
         self._target = phases
-        self._has_moved = False
+        self._is_told = False
         self._paused_at = math.inf
         self.memory = replace(self.memory, under_way=True)
         self._go(Step.DEVICE if self._equipment.by_itself else Step.PAUSING, now)
@@ -295,24 +302,29 @@ class PhaseSwitch:
 
     def _steady(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
         del no_load
-        is_news = now - seen.at <= FRESH_S and seen.at >= self._since
         if self._equipment.by_itself:
-            if is_news and seen.selected in (1, 3):  # it may have switched by itself
+            if self._is_news(now, seen) and seen.selected in (1, 3):  # it may have switched by itself
                 self.memory = replace(self.memory, phases=seen.selected)
             return Orders()
         if self._contradicts(now, seen):
             return self._fail(
                 f"{seen.drawing} phases draw current though one is selected: a contact is welded", now
             )
-        if is_news and self._is_elsewhere(seen):
-            self._begin(SAFE_PHASES, now)
-            return Orders(pause=True)
-        return Orders()
+        return self._bring_back(now) if self._is_elsewhere(now, seen) else Orders()
 
-    def _is_elsewhere(self, seen: Seen) -> bool:
+    def _is_news(self, now: float, seen: Seen) -> bool:
+        """Whether something was measured since the step began."""
+        return now - seen.at <= FRESH_S and seen.at >= self._since
+
+    def _is_elsewhere(self, now: float, seen: Seen) -> bool:
         """Whether contacts are not where they were left: the board was without power, or a process died."""
         is_cut_off = self._equipment.main_contactor and bool(seen.main_open)
-        return is_cut_off or (seen.selected is not None and seen.selected != self.memory.phases)
+        has_moved = seen.selected is not None and seen.selected != self.memory.phases
+        return self._is_news(now, seen) and (is_cut_off or has_moved)
+
+    def _bring_back(self, now: float) -> Orders:
+        self._begin(SAFE_PHASES, now)
+        return Orders(pause=True)
 
     def _contradicts(self, now: float, seen: Seen) -> bool:
         return now - seen.at <= FRESH_S and self.memory.phases == 1 and seen.drawing > 1
@@ -378,6 +390,8 @@ class PhaseSwitch:
             return self._fail(
                 f"{seen.drawing} phases draw current though one is selected: a contact is welded", now
             )
+        if self._is_elsewhere(now, seen):
+            return self._bring_back(now)
         if self._is_late(now, CONFIRM_WITHIN_S) or (seen.drawing > 0 and seen.at > self._since + DEAD_TIME_S):
             return self._finish(now)
         return Orders()
@@ -385,8 +399,8 @@ class PhaseSwitch:
     def _device(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
         """Tell the charger once, and wait until it says that it has done it."""
         del no_load
-        if not self._has_moved:
-            self._has_moved = True
+        if not self._is_told:
+            self._is_told = True
             return Orders(select=self._target)
         if seen.selected == self._target and seen.at >= self._since:
             self.memory = replace(self.memory, phases=self._target, switches=self.memory.switches + 1)

@@ -10,7 +10,7 @@ from bsp.phase_driver import Position
 from bsp.phase_switch import Equipment
 from bsp.registers import Value
 from bsp.relay_profile import RelayProfile
-from bsp.transport import BusError
+from bsp.transport import BusError, NoAnswerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class RelayBoard:
                     await self._device.write(name, value)
                 self._is_set_up = True
             sample = await self._device.read(self._names, priority=Priority.SETPOINT)
-        except BusError:
+        except BusError as error:
             self._is_set_up = False
-            raise
+            raise self._named(error) from error
         return {name: value == self._profile.on for name, value in sample.values.items() if value is not None}
 
     async def switch(self, relay: int, *, closed: bool) -> None:
@@ -73,7 +73,14 @@ class RelayBoard:
         BusError
             The board did not confirm it.
         """
-        await self._device.write(f"relay.{relay}", self._profile.on if closed else self._profile.off)
+        try:
+            await self._device.write(f"relay.{relay}", self._profile.on if closed else self._profile.off)
+        except BusError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: BusError) -> NoAnswerError:
+        """Say who it was: its errors end up with those of a charger."""
+        return NoAnswerError(f"relay board (unit {self._device.unit}): {error}")
 
 
 class PhaseContactors:

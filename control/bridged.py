@@ -171,7 +171,8 @@ class Bridged:
         request["priority_request"] = self._states.get(name) != status.state
         self._states[name] = status.state
         is_lost = status.fault is not None and status.fault_kind == "communication"
-        self._on_fault(name, status.fault_kind, _DOES_NOT_ANSWER if is_lost else status.fault)
+        text = _DOES_NOT_ANSWER if is_lost else status.fault or status.note
+        self._on_fault(name, status.fault_kind, text)
         self._inbox.request(name, _of_faulty(request, status) or request)
         if status.current_A is not None:
             self._inbox.reading(

@@ -1,12 +1,14 @@
 """`hil storm`: a site of ten simulated devices through faults of all kinds, in real time."""
 
 import logging
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hil.storm.storm import Storm, Verdict
+from hil.storm.judge import Verdict
+from hil.storm.storm import Storm
 
 
 def storm(
@@ -38,7 +40,14 @@ def summary(verdict: Verdict) -> list[str]:
         f"{verdict.seconds:.0f} s, {sum(verdict.faults.values())} faults: {kinds}",
         f"{len(verdict.recoveries_s)} recoveries, the slowest after {slowest_s:.1f} s",
     ]
-    return [*lines, *(verdict.failures or ["no limit above its fuse"])]
+    if verdict.failures:
+        return [*lines, *verdict.failures]
+    highest = ", ".join(f"{fuse} {amperes:.1f} A" for fuse, amperes in verdict.highest_A.items())
+    return [
+        *lines,
+        f"no limit above its fuse; highest sums: {highest}",
+        f"no contact moved under load; {verdict.moves} moves, {verdict.repairs} repairs",
+    ]
 
 
 class LogLines(logging.Handler):
@@ -47,22 +56,26 @@ class LogLines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
+        self._began = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
-        self.lines.append(f"{record.levelname.lower()} {self.format(record)}")
+        self._keep(record.levelname.lower(), self.format(record))
 
     def debug(self, message: str, /) -> None:
         """Drop it."""
 
     def info(self, message: str, /) -> None:
         """Keep it."""
-        self.lines.append(f"info {message}")
+        self._keep("info", message)
 
     def warning(self, message: str, /) -> None:
         """Keep it."""
-        self.lines.append(f"warning {message}")
+        self._keep("warning", message)
 
     def error(self, message: str, /) -> None:
         """Keep it."""
-        self.lines.append(f"error {message}")
+        self._keep("error", message)
+
+    def _keep(self, level: str, message: str) -> None:
+        self.lines.append(f"{time.monotonic() - self._began:8.2f} {level} {message}")

@@ -1,5 +1,6 @@
 """A simulated relay board with contactors whose auxiliary contacts are on its inputs."""
 
+import threading
 from collections.abc import Callable, Mapping
 
 from bsp.registers import Value
@@ -38,6 +39,7 @@ class RelayBoardDevice(RegisterDevice):
         self._off = profile.off
         self._on_move = on_move
         self._settings: dict[str, Value] = {}
+        self._lock = threading.Lock()
 
     def values(self) -> Mapping[str, Value]:
         """Give relays and inputs by point."""
@@ -53,7 +55,20 @@ class RelayBoardDevice(RegisterDevice):
             self._settings[name] = value
             return
         relay, closed = int(number), value == self._on
-        self.relays[relay] = closed
-        if relay not in self.stuck and self.contacts[relay] != closed:
-            self.contacts[relay] = closed
-            self._on_move(relay, closed)
+        with self._lock:
+            self.relays[relay] = closed
+            if relay not in self.stuck and self.contacts[relay] != closed:
+                self.contacts[relay] = closed
+                self._on_move(relay, closed)
+
+    def power_cycle(self) -> None:
+        """Drop every relay, and with it every contactor that is not stuck."""
+        with self._lock:
+            self.relays = dict.fromkeys(self.relays, False)
+            self.contacts = {n: closed and n in self.stuck for n, closed in self.contacts.items()}
+
+    def repair(self) -> None:
+        """Let every contactor follow its relay again."""
+        with self._lock:
+            self.stuck.clear()
+            self.contacts = dict(self.relays)

@@ -1,5 +1,6 @@
-"""The site of the storm: a meter and six chargers on one RS-485 line, three on TCP, all simulated."""
+"""The site of the storm: meter, relay board and six chargers on one line, three on TCP, all simulated."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -7,9 +8,22 @@ from pathlib import Path
 
 import yaml
 
-from bsp.profile import connector_profile, meter_profile
+from bsp.profile import ConnectorProfile, connector_profile, meter_profile
+from bsp.relay_profile import relay_profile
 from energy_management.measurement import Reading, Vector3
-from hil.devices import MeterDevice, PtyLine, RegisterDevice, TcpLine, WallboxDevice, serve_rtu_pty, serve_tcp
+from hil.devices import (
+    MeterDevice,
+    PtyLine,
+    RegisterDevice,
+    RelayBoardDevice,
+    TcpLine,
+    WallboxDevice,
+    serve_rtu_pty,
+    serve_tcp,
+)
+from hil.plant.site import Rotation, total
+from hil.storm.car import VOLTAGE_V, Car, Contact
+from hil.storm.judge import Judge
 
 METER = "eastron_sdm630"
 ON_THE_LINE = (
@@ -21,52 +35,29 @@ ON_THE_LINE = (
     "obo_ion",
 )
 ON_TCP = ("alfen_eve", "keba_p30_p40", "webasto_next")
+BOARD = "waveshare_modbus_rtu_relay_d_8ch"
+CONTACTORS: Mapping[str, Mapping[Contact, int]] = {
+    "heidelberg_energy_control": {"main": 1, "phases": 2},
+    "webasto_next": {"main": 3, "phases": 4},
+}
+"""Relays, and inputs with the feedback, of the contactors before connectors that cannot switch phases."""
 GRID_FUSE_A = 80.0
 LOT_FUSE_A = 40.0
 """Sub-fuse of the chargers on TCP."""
 FALLBACK_A = 60.0
 """For the chargers while the meter is silent."""
 MAX_CURRENT_A = 16.0
-_VOLTAGE_V: Vector3 = (230.0, 230.0, 230.0)
-
-
-class Car:
-    """A charging point whose car draws on three phases what it is offered, while there is one.
-
-    Attributes
-    ----------
-    is_there : bool
-        Whether a car is connected.
-    limit_A : float
-        What it is offered.
-    is_driven : bool
-        Whether the charger was paused once: before, it does as it left the factory.
-    """
-
-    voltage_V = _VOLTAGE_V
-    energy_Wh = 1000.0
-
-    def __init__(self) -> None:
-        self.is_there = False
-        self.limit_A = 0.0
-        self.is_driven = False
-
-    @property
-    def state(self) -> str:
-        """IEC 61851 state."""
-        if not self.is_there:
-            return "A"
-        return "C" if self.limit_A else "B"
-
-    @property
-    def current_A(self) -> Vector3:
-        """Current per phase."""
-        return (self.limit_A,) * 3 if self.is_there else (0.0, 0.0, 0.0)
-
-    def set_limit(self, current_A: float) -> None:
-        """Offer this current."""
-        self.limit_A = current_A
-        self.is_driven = self.is_driven or current_A == 0
+HOLD_OFF_S = 20.0
+"""Between two switches of contactors; far less than anybody would want."""
+FUSES: Mapping[str, tuple[float, tuple[str, ...]]] = {
+    "grid": (GRID_FUSE_A, (*ON_THE_LINE, *ON_TCP)),
+    "lot": (LOT_FUSE_A, ON_TCP),
+}
+_ROTATIONS: tuple[tuple[str, Rotation], ...] = (
+    ("L1 L2 L3", (0, 1, 2)),
+    ("L2 L3 L1", (1, 2, 0)),
+    ("L3 L1 L2", (2, 0, 1)),
+)
 
 
 @dataclass
@@ -78,35 +69,64 @@ class StormSite:
     cars : mapping of connector to Car
         The charging points.
     devices : mapping of name to RegisterDevice
-        Meter and chargers.
+        Meter, chargers and relay board.
+    board : RelayBoardDevice
+        The relay board.
     lines : mapping of bus to line
         The RS-485 line and the TCP hosts.
+    judge : Judge
+        Looks at it all the time.
     house_A : float
         What else is drawn, on each phase.
     """
 
     cars: Mapping[str, Car]
     devices: Mapping[str, RegisterDevice]
+    board: RelayBoardDevice
     lines: Mapping[str, PtyLine | TcpLine]
+    judge: Judge
     house_A: float = 5.0
 
-    def offered_A(self, connectors: tuple[str, ...]) -> float:
-        """Sum of what connectors offer, whether there is a car or not."""
-        return sum(self.cars[name].limit_A for name in connectors)
+    def jam(self, name: str, contact: Contact) -> None:
+        """Let a contactor stay where it is, whatever its relay does."""
+        self.board.stuck.add(CONTACTORS[name][contact])
+
+    def cut_power_of_board(self) -> None:
+        """Take the power from the relay board for a moment."""
+        self.board.power_cycle()
+        self._show_contacts()
+
+    def repair(self) -> list[str]:
+        """Repair what is jammed, with no car there; gives the connectors."""
+        bad = [name for name, relays in CONTACTORS.items() if self.board.stuck & set(relays.values())]
+        for name in bad:
+            self.cars[name].is_there = False
+        self.board.repair()
+        self._show_contacts()
+        return bad
+
+    def _show_contacts(self) -> None:
+        for name, relays in CONTACTORS.items():
+            for contact, relay in relays.items():
+                self.cars[name].move(contact, closed=self.board.contacts[relay], is_ordered=False)
 
 
 @contextmanager
 def storm_site() -> Iterator[StormSite]:
     """Serve the site's devices."""
-    cars = {name: Car() for name in (*ON_THE_LINE, *ON_TCP)}
+    judge = Judge(FUSES, MAX_CURRENT_A)
+    judge.cars = cars = _cars(judge)
+    board = RelayBoardDevice(relay_profile(BOARD), lambda relay, closed: _obey(cars, relay, closed=closed))
     devices: dict[str, RegisterDevice] = {
         name: WallboxDevice(connector_profile(name), car) for name, car in cars.items()
     }
     lines: dict[str, PtyLine | TcpLine] = {}
-    site = StormSite(cars, devices, lines)
-    devices["grid"] = MeterDevice(meter_profile(METER), lambda: _measured(site))
+    site = StormSite(cars, devices, board, lines, judge)
+    site.cut_power_of_board()  # which begins without
+    devices |= {"grid": MeterDevice(meter_profile(METER), lambda: _measured(site)), "cabinet": board}
     with ExitStack() as stack:
-        units = {1: devices["grid"], **{n: devices[name] for n, name in enumerate(ON_THE_LINE, start=2)}}
+        on_the_line = ("grid", *ON_THE_LINE, "cabinet")
+        units = {unit: devices[name] for unit, name in enumerate(on_the_line, start=1)}
         lines["rs485"] = stack.enter_context(serve_rtu_pty(units))
         for name in ON_TCP:
             lines[name] = stack.enter_context(serve_tcp({1: devices[name]}))
@@ -115,22 +135,66 @@ def storm_site() -> Iterator[StormSite]:
 
 def write_site_file(site: StormSite, path: Path) -> None:
     """Describe the site as an installer would."""
-    connectors: dict[str, object] = {
-        name: {"profile": name, "bus": "rs485", "unit": unit}
-        for unit, name in enumerate(ON_THE_LINE, start=2)
-    }
-    connectors |= {name: {"profile": name, "bus": name, "unit": 1, "node": "lot"} for name in ON_TCP}
-    for connector in connectors.values():
-        assert isinstance(connector, dict)
-        connector |= {"max_current": MAX_CURRENT_A, "phase_rotation": "L1 L2 L3", "every": "500 ms"}
+    line, first = "rs485", 2
+    buses = {name: (line, unit) for unit, name in enumerate(ON_THE_LINE, start=first)}
+    buses |= {name: (name, 1) for name in ON_TCP}
+    connectors = {}
+    for number, (name, (bus, unit)) in enumerate(buses.items()):
+        connectors[name] = {
+            "profile": name,
+            "bus": bus,
+            "unit": unit,
+            "node": "lot" if name in ON_TCP else "grid",
+            "max_current": MAX_CURRENT_A,
+            "phase_rotation": _ROTATIONS[number % 3][0],
+            "every": "500 ms",
+            **({"contactors": _contactors(name)} if name in CONTACTORS else {}),
+        }
     content = {
         "grid": {"fuse": GRID_FUSE_A, "meter": "grid", "fallback": FALLBACK_A},
         "nodes": {"lot": {"fuse": LOT_FUSE_A}},
         "buses": {name: _bus(line) for name, line in site.lines.items()},
-        "meters": {"grid": {"profile": METER, "bus": "rs485", "unit": 1, "every": "500 ms"}},
+        "meters": {"grid": {"profile": METER, "bus": line, "unit": 1, "every": "500 ms"}},
+        "relays": {"cabinet": {"profile": BOARD, "bus": line, "unit": first + len(ON_THE_LINE)}},
         "connectors": connectors,
     }
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def _cars(judge: Judge) -> dict[str, Car]:
+    nature = threading.RLock()
+    cars = {}
+    for number, name in enumerate((*ON_THE_LINE, *ON_TCP)):
+        has_main = name in CONTACTORS
+        on_move = judge.moves if has_main or _is_sequenced_by_us(connector_profile(name)) else None
+        cars[name] = Car(
+            _ROTATIONS[number % 3][1], nature, judge.look, on_move, has_main=has_main, seed=number
+        )
+    return cars
+
+
+def _is_sequenced_by_us(profile: ConnectorProfile) -> bool:
+    return profile.phase_switching is not None and profile.phase_switching.sequenced_by == "manager"
+
+
+def _obey(cars: Mapping[str, Car], relay: int, *, closed: bool) -> None:
+    """Move the contact that a relay drives."""
+    for name, relays in CONTACTORS.items():
+        for contact, number in relays.items():
+            if number == relay:
+                cars[name].move(contact, closed=closed)
+
+
+def _contactors(name: str) -> dict[str, object]:
+    relays = CONTACTORS[name]
+    return {
+        "board": "cabinet",
+        "main": relays["main"],
+        "main_feedback": relays["main"],
+        "phases": relays["phases"],
+        "phases_feedback": relays["phases"],
+        "hold_off": HOLD_OFF_S,
+    }
 
 
 def _bus(line: PtyLine | TcpLine) -> dict[str, object]:
@@ -140,15 +204,15 @@ def _bus(line: PtyLine | TcpLine) -> dict[str, object]:
 
 
 def _measured(site: StormSite) -> Reading:
-    cars_A = sum(car.current_A[0] for car in site.cars.values())
-    total_A = cars_A + site.house_A
-    power_W = total_A * _VOLTAGE_V[0]
+    house_A: Vector3 = (site.house_A,) * 3
+    one, two, three = total([house_A, *(car.grid_A for car in site.cars.values())])
+    power_W: Vector3 = (one * VOLTAGE_V[0], two * VOLTAGE_V[1], three * VOLTAGE_V[2])
     return Reading(
         taken_at=0.0,
-        current_A=(total_A,) * 3,
-        voltage_V=_VOLTAGE_V,
-        power_W=(power_W,) * 3,
-        total_power_W=3 * power_W,
+        current_A=(one, two, three),
+        voltage_V=VOLTAGE_V,
+        power_W=power_W,
+        total_power_W=sum(power_W),
         energy_import_Wh=1000.0,
         energy_export_Wh=0.0,
         frequency_Hz=50.0,

@@ -343,6 +343,36 @@ def test_phases_are_switched_and_the_car_is_never_on_more_than_it_was_granted(na
     Bench(connector_profile(name)).run(work)
 
 
+@pytest.mark.parametrize("name", ["alfen_eve", "keba_p30_p40", "openwb_2x_secondary"])
+def test_a_charger_that_is_busy_when_it_is_told_to_switch_is_told_again(name: str) -> None:
+    profile = connector_profile(name)
+    assert profile.phase_switching is not None
+    written = [*profile.phase_switching.trigger, profile.phase_switching.point][0]
+
+    class Busy(WallboxDevice):
+        refusals = 2
+
+        def written(self, name: str, value: Value) -> None:
+            if name == written and self.refusals:
+                self.refusals -= 1
+                raise DeviceRefusesError(6)
+            super().written(name, value)
+
+    bench = Bench(profile)
+    bench.device = Busy(profile, bench.point, clock=bench.clock)
+
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(16.0, phases=1, valid_for_s=900.0))
+        for _ in range(2):
+            with pytest.raises(RefusedError):
+                await bench.cycle(after_s=1.0)
+        status = await bench.cycle(after_s=1.0)
+        status = await bench.cycle(after_s=1.0)
+        assert (bench.point.phases, status.active_phases) == (1, 1)
+
+    bench.run(work)
+
+
 class Reaction:
     """A car that starts and stops as its limit says, a cycle later."""
 

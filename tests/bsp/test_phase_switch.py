@@ -245,6 +245,42 @@ def test_contacts_that_moved_by_themselves_are_brought_to_one_phase(equipment: E
     assert site.switch.step is Step.STEADY
 
 
+def test_contacts_that_fall_off_before_the_car_draws_again_are_noticed_at_once() -> None:
+    site = Installation(BOARD)
+    site.switch.request(1, site.now)
+    while site.switch.step is not Step.CONFIRMING:
+        site.second()
+    site.main_open = True
+    site.seconds(20)
+    assert site.log[-2:] == ["10 main closed", "21 main closed"], "3 s open, 3 s after the selection"
+    assert not site.main_open
+
+
+@pytest.mark.parametrize(
+    ("step", "contact", "lost_from"),
+    [
+        (Step.OPENING, "main_is_stuck", Step.PAUSING),
+        (Step.SELECTING, "selector_is_stuck", Step.PAUSING),
+        (Step.CLOSING, "main_is_stuck", Step.SETTLING),
+    ],
+)
+def test_silence_of_a_board_is_no_contact_that_does_not_move(
+    step: Step, contact: str, lost_from: Step
+) -> None:
+    """Its order is lost, then nobody can look; when it answers again nothing is late."""
+    site = Installation(BOARD)
+    site.switch.request(1, site.now)
+    while site.switch.step is not step:
+        setattr(site, contact, getattr(site, contact) or site.switch.step is lost_from)
+        site.second()
+    site.second()
+    setattr(site, contact, False)
+    site.now += 120.0
+    site.seconds(60)
+    assert site.switch.memory.fault is None
+    assert (site.selected, site.main_open) == (1, False)
+
+
 def test_a_charger_that_switched_by_itself_is_believed() -> None:
     site = Installation(CHARGER)
     site.selected = 1

@@ -16,10 +16,11 @@ from bsp.relay_profile import relay_profile
 from bsp.relays import Contactor, PhaseContactors, RelayBoard
 from bsp.transport import ModbusTransport, TcpLink
 from energy_management.measurement import Reading, Vector3
-from hil.devices import RelayBoardDevice, WallboxDevice, serve_tcp
+from hil.devices import Faults, RelayBoardDevice, WallboxDevice, serve_tcp
 from tests.bsp.plant import Point, VirtualClock, on_bus, run
 
 BOARD = relay_profile("waveshare_modbus_rtu_relay_d_8ch")
+NO_BOARD = "cannot switch phases: relay board (unit 2): no answer within 0.5 s"
 EVSE = msgspec.structs.replace(connector_profile("evse_din_wb"), request_gap=0.0)
 
 
@@ -82,8 +83,8 @@ class Greedy(Point):
 class Cabinet:
     """A charger and a board with two contactors before it: 1 cuts everything, 2 joins L2 and L3."""
 
-    def __init__(self, and_then: Callable[[Connector], None] | None = None) -> None:
-        self.and_then = and_then
+    def __init__(self, *and_then: Callable[[Connector], None]) -> None:
+        self.and_then = list(and_then)
         self.is_locked = False
         self.clock = VirtualClock()
         self.point = Greedy()
@@ -102,7 +103,7 @@ class Cabinet:
 
     def run(self, limits: list[ConnectorLimit], seconds: int) -> list[ConnectorStatus]:
         async def work(host: str, port: int) -> list[ConnectorStatus]:
-            bus = Bus("cabinet", ModbusTransport(TcpLink(host, port)), clock=self.clock)
+            bus = Bus("cabinet", ModbusTransport(TcpLink(host, port, timeout_s=0.5)), clock=self.clock)
             owner = asyncio.create_task(bus.run())
             contactors = PhaseContactors(
                 RelayBoard(Device(bus, 2, BOARD), BOARD), Contactor(2, feedback=2), Contactor(1, feedback=1)
@@ -123,9 +124,8 @@ class Cabinet:
                     draws = self.point.greed_A or (self.point.limit_A and self.board.contacts[1])
                     self.point.state = "C" if draws else "B"
                     statuses.append(await connector.cycle())
-                and_then, self.and_then = self.and_then, None
-                if and_then is not None:
-                    and_then(connector)
+                if self.and_then:
+                    self.and_then.pop(0)(connector)
             owner.cancel()
             await asyncio.gather(owner, return_exceptions=True)
             return statuses
@@ -197,6 +197,22 @@ def test_locked_phases_stay_as_they_are() -> None:
     assert not statuses[29].can_switch_phases
     assert statuses[29].active_phases == 3
     assert cabinet.moves == ["main opens", "phases opens", "main closes"]
+
+
+def test_a_silent_board_takes_nothing_from_the_car_but_the_switching() -> None:
+    def silence(_: Connector) -> None:
+        cabinet.board.faults = Faults(silent=True)
+
+    def speak(_: Connector) -> None:
+        cabinet.board.faults = Faults()
+
+    cabinet = Cabinet(silence, speak)
+    limits = [ConnectorLimit(16.0), ConnectorLimit(10.0), ConnectorLimit(8.0)]
+    statuses = cabinet.run(limits, seconds=6)
+    assert [status.note for status in statuses[5:8]] == [None, None, NO_BOARD]
+    assert all(status.fault is None for status in statuses)
+    assert (statuses[11].limit_A, statuses[11].can_switch_phases) == (10.0, False)
+    assert (statuses[-1].limit_A, statuses[-1].can_switch_phases, statuses[-1].note) == (8.0, True, None)
 
 
 def test_contactors_of_a_board_that_was_without_power_are_closed_again() -> None:
