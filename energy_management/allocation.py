@@ -72,17 +72,20 @@ def allocate(
         What each makes use of. More it gets only of what nobody else wants.
     """
     demand = limiter.demand
-    network = limiter.network(phases)
-    fewer = limiter.network(fewer_phases) if exists(fewer_phases != phases) else None
+    network = limiter.network(phases, with_surplus=False)
+    switches = exists(fewer_phases != phases)
+    fewer = limiter.network(fewer_phases, with_surplus=False) if switches else None
     present = demand.takes_part & (demand.urgency != IDLE)[:, None]
     nothing = np.zeros(demand.minimum_A.shape)
     admission = admit(network, nothing, demand.minimum_A, present, order, fewer=fewer)
     if exists(admission.dropped):
         phases = np.where(admission.dropped, fewer_phases, phases)
-        network = limiter.network(phases)
+        network = limiter.network(phases, with_surplus=False)
     served = admission.served
     events: list[Event] = []
     current_A = np.where(served, demand.minimum_A, 0.0)
+    if limiter.sun is not None:
+        network = limiter.network(phases, given_A=current_A)
     if wanted_A is not None and np.isfinite(wanted_A).any():
         current_A = share(network.capped(wanted_A), demand, served, current_A, events)
     current_A = share(network, demand, served, current_A, events)

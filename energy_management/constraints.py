@@ -35,6 +35,8 @@ class Kind:
         Who set the limits of some nodes in some slots, by the positions of both.
     opposing : bool
         Current of one EVSE can make room for another, as between phases that must be balanced.
+    is_of_node : bool
+        It is a limit of the node itself, for all EVSEs below it.
     """
 
     unit: Literal["A", "W"]
@@ -43,6 +45,7 @@ class Kind:
     capacities: Sequence[Floats]
     sources: Callable[[Ints, Ints], Sequence[str]]
     opposing: bool = False
+    is_of_node: bool = True
 
 
 class Network:
@@ -126,6 +129,14 @@ class Network:
     def powers(self) -> Ints:
         """The families that limit power."""
         return self._measured_in("W")
+
+    @cached_property
+    def powers_of_nodes(self) -> Ints:
+        """Those of them that do so for nodes themselves."""
+        labelled = self.labelled()
+        return np.array(
+            [family for family in self.powers.tolist() if labelled[family][0].is_of_node], np.int64
+        )
 
     @cached_property
     def currents(self) -> Ints:

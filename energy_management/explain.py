@@ -37,6 +37,11 @@ def _reasons(run: Run, evse: int, slot: int) -> Iterator[str]:
         yield "no car that could draw, so only what nobody else wants"
     elif demand.urgency[evse] == WAITS:
         yield "the car does not draw at present, so no more than its minimum while others want more"
+    sun = run.limiter.sun
+    if sun is not None and slot == run.timeline.active and evse in sun.texts:
+        yield sun.texts[evse]
+        if evse in sun.held:
+            return
     yield from _phase_reasons(run, evse, column)
     if current_A and current_A <= minimum_A * (1 + 1e-9):
         yield "minimum"
@@ -79,6 +84,9 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
             family = here.stop
             stopped = [each for each in here if run.binding[each, pair, column]]
             if not stopped:
+                continue
+            if not kind.is_of_node and run.limiter.sun is not None:
+                yield f"{run.limiter.sun.surplus_W:g} W surplus used up"
                 continue
             capacity = min(network.node_capacity[each, node, column] for each in stopped)
             if kind.unit == "W":

@@ -16,6 +16,7 @@ from energy_management.load import MeterBudgets
 from energy_management.schedules import CURRENT_A, EFFICIENCY, POWER_W, Limits, Schedules
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.site import ROTATIONS, Site
+from energy_management.sunlight import Sunlight
 from energy_management.tree import Tree
 
 PHASES = ("L1", "L2", "L3")
@@ -38,6 +39,8 @@ class Limiter:
         Between current and power.
     idle_phases : ndarray of bool, shape (3, evses)
         Grid phases that cars do not use though they could.
+    sun : Sunlight or None
+        What modes other than `now` change.
     """
 
     tree: Tree
@@ -49,13 +52,27 @@ class Limiter:
     meters: MeterBudgets | None
     nominal_voltage_V: float
     idle_phases: Bools
+    sun: Sunlight | None = None
 
-    def network(self, phases: Floats) -> Network:
-        """Build the constraints when each EVSE charges on so many phases, an array over (EVSE, slot)."""
+    def network(self, phases: Floats, *, with_surplus: bool = True, given_A: Floats | None = None) -> Network:
+        """Build the constraints when each EVSE charges on so many phases, an array over (EVSE, slot).
+
+        Parameters
+        ----------
+        with_surplus : bool
+            The surplus counts for those that charge from it.
+        given_A : ndarray, shape (evses, slots), optional
+            What they have even if that is less.
+        """
         kinds = [
             kind for kind in self._kinds(phases) if any(exists(np.isfinite(each)) for each in kind.capacities)
         ]
-        return Network(self.tree, kinds)
+        if self.sun is None:
+            return Network(self.tree, kinds)
+        if with_surplus and exists(self.sun.shares):
+            watts = self.demand.takes_part * self.watts_per_ampere(phases)
+            kinds.append(self.sun.kind(self.tree, watts, self.demand.slots, given_A))
+        return Network(self.tree, kinds).capped(self.sun.most_A)
 
     def _kinds(self, phases: Floats) -> Iterator[Kind]:
         takes_part = self.demand.takes_part.astype(np.float64)
@@ -71,17 +88,17 @@ class Limiter:
             room_A = self._room_beside_generation(self.meters, labels)
         yield Kind("A", labels, loads, room_A, self.sources_of(CURRENT_A))
         if exists(np.isfinite(power_W)):
-            watts = takes_part * self._watts_per_ampere(phases)
+            watts = takes_part * self.watts_per_ampere(phases)
             yield Kind("W", ("power",), [watts], [power_W / self.watt_scale], self.sources_of(POWER_W))
         if self.meters is not None:
             yield self._meter_kind(self.meters, labels, loads)
         if any(found.max_unbalance_A is not None for found in self.site.nodes.values()):
             yield self._unbalance_kind(phases, takes_part * self.loaded(phases))
         if self.setpoints is not None:
-            watts = takes_part * self._watts_per_ampere(phases)
+            watts = takes_part * self.watts_per_ampere(phases)
             yield from self._setpoint_kinds(self.setpoints, labels, loads, watts)
 
-    def _watts_per_ampere(self, phases: Floats) -> Floats:
+    def watts_per_ampere(self, phases: Floats) -> Floats:
         """Power at the root of the tree for 1 A per phase of each EVSE."""
         return phases * (self.nominal_voltage_V / self.watt_scale[self.tree.evses])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from energy_management.run import Run
 from energy_management.schedules import CURRENT_A
 from energy_management.setpoints import place_setpoints
 from energy_management.site import Site
+from energy_management.solar import shine
 from energy_management.state import EvseState, ManagerState
 from energy_management.timeline import Timeline, to_milliseconds
 from energy_management.tree import Tree
@@ -129,7 +130,8 @@ class EnergyManager:
             10 * self.config.update_interval,
         )
         self.report = Report(read.rejected, run)
-        stands_for_itself = not readings and run.limiter.meters is None and not self.config.closed_loop
+        has_memory = run.limiter.meters is not None or run.limiter.sun is not None
+        stands_for_itself = not readings and not has_memory and not self.config.closed_loop
         if fingerprint is not None and stands_for_itself:
             self._last = _Answer(fingerprint, result, run)
         if self._log is not None:
@@ -156,6 +158,9 @@ class EnergyManager:
         )
         states = self._remembered(read.tree.evse_uuids, monotonic_s)
         limiter = self._limiter(read, timeline, readings, states, monotonic_s)
+        sun = shine(limiter, self.state, readings, config, slot=timeline.active, monotonic_s=monotonic_s)
+        if sun is not None:
+            limiter = replace(limiter, sun=sun)
         decision = decide(limiter, states, timeline.active, config, monotonic_s)
         order = order_of_admission(limiter.demand, states, monotonic_s)
         loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
@@ -163,6 +168,8 @@ class EnergyManager:
         allocation = allocate(limiter, decision.phases, decision.fewer, order, wanted_A)
         if wanted_A is not None:
             allocation = loop.step(limiter, allocation, order, wanted_A, timeline.active)
+        if sun is not None:
+            allocation = replace(allocation, held={**allocation.held, **sun.held})
         run = Run(
             now,
             monotonic_s,
@@ -251,6 +258,9 @@ class EnergyManager:
         asks = fits_alone & (minimum_A > 0) & (demand.urgency != IDLE)
         served = asks & allocation.served.take(at)
         take_turns(run.states, asks, served, run.monotonic_s, self.config.rotation_interval_s)
+        if run.limiter.sun is not None:
+            granted_W = run.grants.power_W[:, run.timeline.active].tolist()
+            self.state.surplus.granted_W = dict(zip(self.state.evses, granted_W, strict=True))
         granted_A = np.where(run.loaded_at_present, run.grants.current_A[:, run.timeline.active], 0.0)
         for state, dropped, currents in zip(
             run.states, allocation.dropped.take(at).tolist(), granted_A.T.tolist(), strict=True

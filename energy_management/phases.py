@@ -17,6 +17,7 @@ from energy_management.schedules import ACTIVE_PHASES
 from energy_management.state import EvseState
 
 NEVER, ONEWAY, BOTH = "Never", "Oneway", "Both"
+HOUR_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Switching:
 
     def observe(self, state: EvseState, urgency: int, present: int) -> None:
         """Take note of the phases that an EVSE reports; without a car its session is over."""
+        state.switched_at = [at_s for at_s in state.switched_at if at_s > self._now_s - HOUR_S]
         if urgency == IDLE:
             state.active_phases, state.switches, state.one_phase_best_at = None, 0, None
             return
@@ -105,6 +107,7 @@ class Switching:
         elif state.active_phases != present:
             state.active_phases = present
             state.switches += 1
+            state.switched_at.append(self._now_s)
 
     def is_used_up(self, state: EvseState) -> bool:
         """Whether all switches that a session may have are done."""
@@ -127,6 +130,40 @@ class Switching:
     def is_short(self, best: int, present: int, low: int) -> bool:
         """Whether power is too little for more phases."""
         return best < present or best == low == present
+
+    def wait_for_sun(
+        self, state: EvseState, best: int, wanted: int, present: int, *, patience_s: float, most_per_hour: int
+    ) -> int:
+        """Stay on the present phases until the surplus has been short for them for a while.
+
+        Neither are they changed more often than an hour may see. Limits other than the surplus do not wait: a
+        minimum that does not fit is given on fewer phases by the admission.
+
+        Parameters
+        ----------
+        best : int
+            What is best by now.
+        wanted : int
+            What the surplus of this moment is for.
+        """
+        if wanted >= present:
+            state.patient_until = None
+        elif state.patient_until is None or not patience_s:
+            state.patient_until = self._now_s + patience_s
+        if best < present and state.patient_until is not None and self._now_s < state.patient_until:
+            return present
+        needed = 2 if best > present else 1  # going up needs one for the way back
+        return present if best != present and self._left_in_hour(state, most_per_hour) < needed else best
+
+    def fewest(self, state: EvseState, present: int, low: int, high: int, most_per_hour: int) -> int:
+        """Find the fewest phases that it can go to."""
+        if self.is_used_up(state):
+            return self.sticky(present, low, high)
+        return low if self._left_in_hour(state, most_per_hour) >= 1 else present
+
+    def _left_in_hour(self, state: EvseState, most_per_hour: int) -> float:
+        recent = [at_s for at_s in state.switched_at if at_s > self._now_s - HOUR_S]
+        return most_per_hour - len(recent) if most_per_hour else np.inf
 
     def may_rise_at(self, state: EvseState) -> float:
         """From when on more phases will have been possible for long enough."""
@@ -183,7 +220,20 @@ def decide(
         wanted = int(best[evse, active])
         if switching.is_short(wanted, now_on, low):
             short.append(states[evse])
-        best[evse, active] = switching.settle(states[evse], wanted, now_on, low)
+        settled = switching.settle(states[evse], wanted, now_on, low)
+        if limiter.sun is not None and evse in limiter.sun.patience_s:
+            settled = switching.wait_for_sun(
+                states[evse],
+                settled,
+                wanted,
+                now_on,
+                patience_s=limiter.sun.patience_s[evse],
+                most_per_hour=limiter.sun.max_switches_per_hour,
+            )
+            fewer[evse, active] = switching.fewest(
+                states[evse], now_on, low, high, limiter.sun.max_switches_per_hour
+            )
+        best[evse, active] = settled
         if best[evse, active] != wanted:
             may_change_at = min(may_change_at, switching.may_rise_at(states[evse]))
     return Decision(best, np.minimum(fewer, best), may_change_at, short)

@@ -80,6 +80,11 @@ class Report:
         return {uuid: state.learnt_rotation for uuid, state in states if state.learnt_rotation}
 
     @property
+    def surplus_W(self) -> float | None:
+        """What the sun leaves for EVSEs that charge from surplus; None if there are none of these."""
+        return None if self.run is None or self.run.limiter.sun is None else self.run.limiter.sun.surplus_W
+
+    @property
     def slots(self) -> int:
         """The number of slots."""
         return len(self.run.timeline) if self.run else 0
@@ -131,7 +136,7 @@ def _node_load(run: Run, node: int) -> NodeLoad:
     sources: list[str] = []
     for family, (kind, label) in enumerate(network.labelled()):
         capacity = network.node_capacity[family, node, active]
-        if kind.opposing:
+        if kind.opposing or not kind.is_of_node:
             continue
         if kind.unit == "W":
             limit_W = min(limit_W, capacity * scale)

@@ -57,7 +57,9 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
             return values
         return np.where(demand.exporting, values[:, slots:], values[:, :slots])
 
-    limits_power = np.logical_or.reduce(np.isfinite(network.node_capacity.take(network.powers, axis=0)))
+    limits_power = np.logical_or.reduce(
+        np.isfinite(network.node_capacity.take(network.powers_of_nodes, axis=0))
+    )
     current_A = asked_for(allocation.current_A)
     if exists(demand.exporting):
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)

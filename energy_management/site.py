@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from itertools import permutations
 from typing import Any, Self, TypeVar
 
+from energy_management.modes import MODES, Mode, SolarAttributes
+
 ROTATIONS = {
     " ".join(order): tuple(int(name[1]) - 1 for name in order) for order in permutations(("L1", "L2", "L3"))
 }
@@ -26,11 +28,15 @@ class EvseAttributes:
         Higher ones are admitted and filled first.
     weight : float
         Share relative to the other EVSEs of the same priority.
+    mode : {"off", "now", "minpv", "pv"}
+        What it charges with: nothing; all that limits allow; always its minimum, and more from surplus only;
+        from surplus only.
     """
 
     phase_rotation: str | None = None
     priority: int = 0
     weight: float = 1.0
+    mode: Mode = "now"
 
     def __post_init__(self) -> None:
         if self.phase_rotation is not None and self.phase_rotation not in ROTATIONS:
@@ -40,6 +46,8 @@ class EvseAttributes:
         _require_number("weight", self.weight)
         if not 1e-3 <= self.weight <= 1e3:
             raise ValueError(f"weight: {self.weight!r} is not between 0.001 and 1000")
+        if self.mode not in MODES:
+            raise ValueError(f"mode: {self.mode!r} is not one of {', '.join(MODES)}")
 
 
 @dataclass(frozen=True)
@@ -88,14 +96,15 @@ class NodeAttributes:
 
 @dataclass(frozen=True)
 class Site:
-    """Attributes of EVSEs and nodes by their uuid; those not listed have the defaults."""
+    """Attributes of EVSEs and nodes by their uuid; those not listed have the defaults. And of the surplus."""
 
     evses: Mapping[str, EvseAttributes] = field(default_factory=dict)
     nodes: Mapping[str, NodeAttributes] = field(default_factory=dict)
+    solar: SolarAttributes = field(default_factory=SolarAttributes)
 
     @classmethod
     def from_dict(cls, site: Mapping[str, Any]) -> Self:
-        """Read `{"evses": {uuid: {...}}, "nodes": {uuid: {...}}}`.
+        """Read `{"evses": {uuid: {...}}, "nodes": {uuid: {...}}, "solar": {...}}`.
 
         Raises
         ------
@@ -103,8 +112,8 @@ class Site:
             One line that names the attribute which is unknown or has no possible value.
         """
         for name in site:
-            if name not in ("evses", "nodes"):
-                raise ValueError(f"{name}: unknown section, known: evses, nodes")
+            if name not in ("evses", "nodes", "solar"):
+                raise ValueError(f"{name}: unknown section, known: evses, nodes, solar")
         return cls(
             {
                 uuid: _read(EvseAttributes, f"evses.{uuid}", found)
@@ -114,7 +123,15 @@ class Site:
                 uuid: _read(NodeAttributes, f"nodes.{uuid}", found)
                 for uuid, found in site.get("nodes", {}).items()
             },
+            _solar(site.get("solar", {})),
         )
+
+
+def _solar(found: Mapping[str, Any]) -> SolarAttributes:
+    try:
+        return SolarAttributes.from_dict(found)
+    except ValueError as error:
+        raise ValueError(f"solar.{error}") from None
 
 
 _Attributes = TypeVar("_Attributes", EvseAttributes, NodeAttributes)

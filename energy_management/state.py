@@ -11,6 +11,7 @@ from typing import Any, Self
 from energy_management.measurement import Vector3
 from energy_management.memory import Memory
 from energy_management.site import ROTATIONS
+from energy_management.surplus import SurplusMeter
 
 
 @dataclass
@@ -37,6 +38,16 @@ class EvseState:
         How it is wired, as measured while it was not configured.
     granted_A : Vector3
         Per grid phase in the last run.
+    switched_at : list of float
+        When its phases changed within the last hour.
+    is_on : bool
+        The sun is enough for it, in mode `pv` as its thresholds have it.
+    on_off_since : float or None
+        Since when that is so, or not.
+    differs_since : float or None
+        Since when the surplus has been for the contrary.
+    patient_until : float or None
+        Until when it stays on its phases though the surplus is short for them.
     """
 
     active_phases: int | None = None
@@ -48,9 +59,22 @@ class EvseState:
     turns: int = 0
     learnt_rotation: str | None = None
     granted_A: Vector3 = (0.0, 0.0, 0.0)
+    switched_at: list[float] = field(default_factory=list)
+    is_on: bool = False
+    on_off_since: float | None = None
+    differs_since: float | None = None
+    patient_until: float | None = None
 
 
-_TIMES = ("one_phase_best_at", "served_since", "waiting_since", "turn_ends")
+_TIMES = (
+    "one_phase_best_at",
+    "served_since",
+    "waiting_since",
+    "turn_ends",
+    "on_off_since",
+    "differs_since",
+    "patient_until",
+)
 
 
 @dataclass
@@ -65,6 +89,8 @@ class ManagerState:
         The moment on the monotonic clock to which it belongs; None right after it was restored.
     memory : Memory
         What the last seconds have shown of EVSEs and meters; a restart begins it anew, but for base loads.
+    surplus : SurplusMeter
+        What they have shown of the surplus.
     restored_base_loads_A : dict
         Those of the run that wrote this state, until it is the turn of the next.
     """
@@ -72,6 +98,7 @@ class ManagerState:
     evses: dict[str, EvseState] = field(default_factory=dict)
     as_of_s: float | None = None
     memory: Memory = field(default_factory=Memory)
+    surplus: SurplusMeter = field(default_factory=SurplusMeter)
     restored_base_loads_A: dict[str, list[float | None]] = field(default_factory=dict)
 
     def advance_to(self, monotonic_s: float) -> None:
@@ -82,6 +109,7 @@ class ManagerState:
                     age = getattr(state, name)
                     if age is not None:
                         setattr(state, name, monotonic_s + age)
+                state.switched_at = [monotonic_s + age for age in state.switched_at]
             self.memory.begin_with(self.restored_base_loads_A, monotonic_s)
         self.as_of_s = monotonic_s
 
@@ -94,6 +122,7 @@ class ManagerState:
             for name in _TIMES:
                 if values[name] is not None:
                     values[name] -= present
+            values["switched_at"] = [at_s - present for at_s in state.switched_at]
             written[uuid] = values
         base_loads_A = self.memory.base_loads_A() or self.restored_base_loads_A
         return json.dumps({"version": 1, "evses": written, "base_loads_A": base_loads_A})
@@ -134,6 +163,10 @@ def _read_evse(uuid: str, values: Any) -> EvseState:
         value = values[name]
         if name == "granted_A":
             valid = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+        elif name == "switched_at":
+            valid = isinstance(value, list) and all(map(_is_number, value))
+        elif name == "is_on":
+            valid = isinstance(value, bool)
         elif name in ("switches", "turns"):
             valid = type(value) is int and value >= 0
         elif name == "learnt_rotation":
