@@ -80,6 +80,11 @@ def installation(
     """
     own = settings.module_id
     grid = site_file.grid if site_file else None
+    if has_powermeter and grid is not None and grid.meter is not None:
+        raise SettingsError(
+            f"{own}: powermeter is connected and grid.meter of {settings.site_file} is '{grid.meter}': "
+            "the grid has one meter, leave one of them out"
+        )
     root = OwnNode(
         own,
         _fuse_A(settings, grid),

@@ -22,7 +22,8 @@ class OwnTree:
     nodes : mapping of uuid to OwnNode
         Nodes below it.
     parents : mapping of uuid to uuid
-        The node above a node or a child, by the child's own uuid; what is not named hangs below the root.
+        The node above a node or an EVSE; what is not named hangs below the root. A child that is a node with
+        EVSEs hangs where they are said to.
     """
 
     root: OwnNode
@@ -41,12 +42,18 @@ class OwnTree:
         for request in children.values():
             for node in walk(request):
                 counts[node["uuid"]] += sum(1 for _ in evse_uuids(node))
-            for uuid in self._above(request["uuid"]):
+            for uuid in self._upward(self._feeder(request)):
                 counts[uuid] += sum(1 for _ in evse_uuids(request))
         return counts
 
-    def _above(self, name: str) -> Iterator[str]:
-        """Own nodes above a node or a child's uuid, the nearest first."""
+    def _feeder(self, request: JsonObject) -> str:
+        """Own node above a child."""
+        placed = (self.parents.get(node["uuid"]) for node in walk(request))
+        return next((uuid for uuid in placed if uuid is not None), self.root.uuid)
+
+    def _upward(self, name: str) -> Iterator[str]:
+        """Own nodes from one to the root."""
+        yield name
         while name != self.root.uuid:
             name = self.parents.get(name, self.root.uuid)
             yield name
@@ -78,8 +85,7 @@ class OwnTree:
         """
         root = self.root.uuid
 
-        def parent(name: str) -> str:
-            return self.parents.get(name, root)
+        feeders = {child: self._feeder(request) for child, request in children.items()}
 
         def below(uuid: str) -> list[JsonObject]:
             nodes = [
@@ -87,10 +93,10 @@ class OwnTree:
                     below(name), now, external=external.get(name), reserve_A=reserves_A.get(name, 0.0)
                 )
                 for name, node in self.nodes.items()
-                if parent(name) == uuid
+                if self.parents.get(name, root) == uuid
             ]
             return nodes + [
-                limited(request, external) for request in children.values() if parent(request["uuid"]) == uuid
+                limited(request, external) for child, request in children.items() if feeders[child] == uuid
             ]
 
         return self.root.request(

@@ -4,7 +4,7 @@ Buses, meters and connectors that the bridge drives, how the phases are wired, p
 parts look like is in `control.site_sections`; here is what they must have to do with each other.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -231,6 +231,20 @@ class _Reader:
             if len(self._factory_settings(name)) > 1:
                 reason = "its devices have different factory settings; bring them to the same ones, and give "
                 yield ("buses", name), reason + "baudrate, parity and stop_bits here"
+        if all_profiles:
+            yield from self._lines_given_twice()
+
+    def _lines_given_twice(self) -> Iterator[tuple[Key, str]]:
+        owners: dict[Hashable, str] = {}
+        for name, bus in self._sections.buses.items():
+            link = self._link(name, bus)
+            if isinstance(link, HubLink):
+                line: Hashable = "EVerest's serial hub"
+            else:
+                line = link.port if isinstance(link, SerialLink) else f"{link.host}:{link.port}"
+            if line in owners:
+                yield ("buses", name), f"{line} is buses.{owners[line]} already; have all its devices there"
+            owners.setdefault(line, name)
 
     def _reference_problems(self) -> Iterator[tuple[Key, str]]:
         sections = self._sections

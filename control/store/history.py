@@ -1,7 +1,7 @@
 """What was charged, read from the file while the module runs, or when it does not."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from datetime import datetime
@@ -55,7 +55,7 @@ def sessions(path: Path, *, since: datetime | None = None, evse: str | None = No
         "SELECT evse, started, ended, energy_Wh, is_estimated, max_current_A, phases, mode FROM sessions"
         " WHERE (ended IS NULL OR ended >= :since) AND (:evse IS NULL OR evse = :evse) ORDER BY started, id"
     )
-    return [_session(*row) for row in _rows(path, query, since, evse)]
+    return [_session(*row) for row in _rows(path, query, _only(since, evse))]
 
 
 def samples(path: Path, *, since: datetime | None = None, evse: str | None = None) -> list[SampleRow]:
@@ -70,7 +70,19 @@ def samples(path: Path, *, since: datetime | None = None, evse: str | None = Non
         "SELECT at, evse, granted_A, current_A, power_W, energy_Wh FROM samples"
         " WHERE at >= :since AND (:evse IS NULL OR evse = :evse) ORDER BY at, rowid"
     )
-    return [SampleRow(*row) for row in _rows(path, query, since, evse)]
+    return [SampleRow(*row) for row in _rows(path, query, _only(since, evse))]
+
+
+def document(path: Path, part: str) -> str | None:
+    """Read one part of the state; None if it has never been written.
+
+    Raises
+    ------
+    HistoryError
+        The file cannot be read.
+    """
+    rows = _rows(path, "SELECT document FROM state WHERE part = :part", {"part": part})
+    return str(rows[0][0]) if rows else None
 
 
 def cells(row: SessionRow | SampleRow) -> list[str]:
@@ -91,8 +103,11 @@ def _text(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-def _rows(path: Path, query: str, since: datetime | None, evse: str | None) -> list[tuple[Any, ...]]:
-    arguments = {"since": "" if since is None else timestamp(since), "evse": evse}
+def _only(since: datetime | None, evse: str | None) -> dict[str, str | None]:
+    return {"since": "" if since is None else timestamp(since), "evse": evse}
+
+
+def _rows(path: Path, query: str, arguments: Mapping[str, str | None]) -> list[tuple[Any, ...]]:
     try:
         with _read_only(path) as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()

@@ -5,15 +5,19 @@ from typing import Annotated
 
 import typer
 
-from bsp.yaml_file import FileError
+from bsp.yaml_document import FileError, YamlDocument
 from control.site_file import load_site
+from control.site_sections import Sections
+from hil.check import check_station
 from hil.commands.output import fail
-from hil.field.station import check_station
 from hil.runtime.manager import ConfigError, RunConfig
 
 
 def check(
     config: Annotated[Path, typer.Argument(help="EVerest configuration, or a site file alone.")],
+    prefix: Annotated[
+        Path | None, typer.Option(help="EVerest installation whose modules the configuration names.")
+    ] = None,
 ) -> None:
     """Check a configuration with all that it names: manifests, connections, site files, profiles, fuses.
 
@@ -25,7 +29,8 @@ def check(
             load_site(config)
             typer.echo("the site file is right")
             return
-        remarks = check_station(RunConfig.load(config, log=notes.append), config.resolve().parent)
+        loaded = RunConfig.load(config, installation=prefix, log=notes.append)
+        remarks = check_station(loaded, config.resolve().parent)
     except (ConfigError, FileError) as error:
         fail(str(error))
     for text in [*notes, *(remark.text for remark in remarks if not remark.is_error)]:
@@ -37,10 +42,9 @@ def check(
 
 
 def _is_site_file(path: Path) -> bool:
-    """Whether a file is a site file: it has no modules, but buses or a grid."""
+    """Whether a file is a site file: it has no modules, but parts of a site."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    keys = {line.split(":")[0] for line in lines if line[:1].isalpha()}
-    return "active_modules" not in keys and bool(keys & {"grid", "buses", "connectors", "meters"})
+        keys = {key[0] for key in YamlDocument.load(path).lines if key}
+    except FileError:
+        return False  # whoever reads it as a configuration tells what is wrong
+    return "active_modules" not in keys and bool(keys & set(Sections.__struct_fields__))

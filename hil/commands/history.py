@@ -17,8 +17,8 @@ from rich.table import Table
 from control.clock import parse_timestamp
 from control.store.history import HistoryError, SampleRow, SessionRow, cells, samples, sessions
 from hil.commands.output import errors_in_one_line
-from hil.field.station import MANAGER
 from hil.runtime.manager import ConfigError, RunConfig
+from hil.runtime.manager.manifest import ENERGY_MANAGER
 from hil.runtime.wire import MODULE_SCOPE
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -76,7 +76,7 @@ def _state_file(file: Path) -> Path:
     if file.suffix not in (".yaml", ".yml"):
         return file
     modules = RunConfig.load(file, log=lambda _: None).modules.values()
-    managers = [module for module in modules if module.manifest.module_type == MANAGER]
+    managers = [module for module in modules if module.manifest.module_type == ENERGY_MANAGER]
     settings = [setting for module in managers for setting in module.parameters.get(MODULE_SCOPE, [])]
     named = [setting.value for setting in settings if setting.name == "state_file" and setting.value]
     if len(named) != 1:

@@ -13,7 +13,7 @@ from control.everest import Outside
 from control.settings import Settings
 from control.site import EnergySite
 from control.site_file import load_site
-from tests.control.sample import RecordingLog, VirtualClock, evse
+from tests.control.sample import RecordingLog, VirtualClock, evse, node
 
 Json = dict[str, Any]
 Houses = list[tuple[float, list[float]]]
@@ -100,15 +100,19 @@ def by_one(houses: Houses, fuse_A: float) -> dict[str, float]:
     return whole.amperes()
 
 
-def by_site_file(houses: Houses, fuse_A: float) -> dict[str, float]:
-    """The same tree as nodes of one instance's site file, with EVerest's EVSEs below them."""
+def by_site_file(houses: Houses, fuse_A: float, *, have_sinks: bool) -> dict[str, float]:
+    """The same tree as nodes of one instance's site file, with EVerest's EVSEs below them.
+
+    EVerest's own configs often have a node above each EVSE, its sink, where OCPP sets limits.
+    """
     site: Json = {"grid": {"fuse": fuse_A}, "nodes": {}, "evses": {}}
     requests = {}
     for h, (house_fuse_A, maxima_A) in enumerate(houses):
         site["nodes"][f"h{h}"] = {"fuse": house_fuse_A}
         for e, maximum_A in enumerate(maxima_A):
             site["evses"][f"h{h}e{e}"] = {"node": f"h{h}"}
-            requests[f"module {h}.{e}"] = evse(f"h{h}e{e}", maximum_A)
+            asking = evse(f"h{h}e{e}", maximum_A)
+            requests[f"module {h}.{e}"] = node(f"h{h}e{e}_sink", [asking]) if have_sinks else asking
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "site.yaml"
         path.write_text(json.dumps(site))  # JSON is YAML
@@ -128,8 +132,8 @@ def test_three_levels_of_instances_decide_as_one(houses: Houses, fuse_A: float) 
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(house, min_size=1, max_size=3), st.floats(10, 100))
+@given(st.lists(house, min_size=1, max_size=3), st.floats(10, 100), st.booleans())
 def test_one_instance_with_all_nodes_in_its_site_file_decides_as_three_levels(
-    houses: Houses, fuse_A: float
+    houses: Houses, fuse_A: float, have_sinks: bool
 ) -> None:
-    assert by_site_file(houses, fuse_A) == pytest.approx(by_levels(houses, fuse_A))
+    assert by_site_file(houses, fuse_A, have_sinks=have_sinks) == pytest.approx(by_levels(houses, fuse_A))

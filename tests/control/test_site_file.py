@@ -14,7 +14,7 @@ from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
 from control import site_sections
 from control.installation import Installation, installation
-from control.settings import Settings
+from control.settings import Settings, SettingsError
 from control.site_file import SiteError, load_site
 from control.site_sections import json_schema
 from energy_management import ManagerConfig, NodeAttributes
@@ -149,6 +149,13 @@ def test_how_limits_follow_cars_and_meters_can_be_set(write) -> None:  # type: i
     )
 
 
+def test_two_meters_of_the_grid_are_refused(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(SITE)
+    settings = Settings.from_config("site", {"site_file": str(path)})
+    with pytest.raises(SettingsError, match="the grid has one meter, leave one of them out"):
+        installation(settings, load_site(path), has_powermeter=True)
+
+
 def test_an_empty_part_of_the_file_is_fine(write) -> None:  # type: ignore[no-untyped-def]
     assert load_site(write("grid: {fuse: 35}")).connectors == {}
 
@@ -226,6 +233,11 @@ def test_quantities_read_naturally(write, written: str, is_read_as: float) -> No
             "serial: /dev/serial/by-id/usb-adapter, ",
             "",
             "site.yaml:9 buses.rs485: needs one of 'serial' (a port), 'host' (a TCP host) and ",
+        ),
+        (
+            "lan: {host: charger.local, timeout: 500 ms}",
+            "lan: {serial: /dev/serial/by-id/usb-adapter}",
+            "site.yaml:10 buses.lan: /dev/serial/by-id/usb-adapter is buses.rs485 already; ",
         ),
         (
             ", baudrate: 19200, parity: E, stop_bits: 1",

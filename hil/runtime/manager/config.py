@@ -82,6 +82,7 @@ class RunConfig:
         *,
         prefix: str | None = None,
         standalone: frozenset[str] = frozenset(),
+        installation: Path | None = None,
         log: Callable[[str], None],
     ) -> "RunConfig":
         """Read and check a configuration and everything it refers to.
@@ -94,6 +95,8 @@ class RunConfig:
             MQTT prefix instead of the configured one.
         standalone
             Modules that somebody else starts, besides those that the configuration names.
+        installation
+            Prefix of the EVerest installation that it is for; its modules need not be in Python.
         log
             Gets a line for each thing that is odd but no error.
 
@@ -104,22 +107,24 @@ class RunConfig:
         """
         try:
             report = Report(load_with_user_config(path, log), log)
-            return _loaded(report, prefix, standalone)
+            return _loaded(report, prefix, standalone, installation)
         except FileError as error:
             raise ConfigError(error.problems) from error
 
 
-def _loaded(report: Report, prefix: str | None, standalone: frozenset[str]) -> RunConfig:
+def _loaded(
+    report: Report, prefix: str | None, standalone: frozenset[str], installation: Path | None
+) -> RunConfig:
     path, data = report.file.path, report.file.data
     report.problems += problems_of(report.file, "config")
     report.stop_at_errors()
     entries = data.get("active_modules", {})
     if not entries:
         report.error("active_modules", what="no modules, there is nothing to run")
-    settings = _settings(data.get("settings", {}), prefix, report)
+    settings = _settings(data.get("settings", {}), prefix, installation, report)
     _set_standalone(entries, standalone, report)
     report.stop_at_errors()
-    manifests = _manifests(entries, settings, report)
+    manifests = _manifests(entries, settings, report, in_python_only=installation is None)
     report.stop_at_errors()
     modules = {
         module_id: ModuleConfig(
@@ -139,14 +144,14 @@ def _loaded(report: Report, prefix: str | None, standalone: frozenset[str]) -> R
     return RunConfig(path, settings, modules, interfaces, types)
 
 
-def _settings(settings: Json, prefix: str | None, report: Report) -> Settings:
+def _settings(settings: Json, prefix: str | None, installation: Path | None, report: Report) -> Settings:
     base = report.file.path.parent
     if "mqtt_broker_socket_path" in settings and "mqtt_broker_host" in settings:
         what = "excludes mqtt_broker_host, keep one of them"
         report.error("settings", "mqtt_broker_socket_path", what=what)
     if "run_as_user" in settings:
         report.ignored("settings", "run_as_user", why="modules run as whoever runs the bench")
-    found = Settings.of(settings, base, prefix)
+    found = Settings.of(settings, base, prefix, installation=installation)
     if found.prefix == found.external_prefix:
         report.error("settings", "mqtt_external_prefix", what="must differ from mqtt_everest_prefix")
     if not found.logging_config_file.exists():
@@ -164,7 +169,9 @@ def _set_standalone(entries: Json, standalone: frozenset[str], report: Report) -
             )
 
 
-def _manifests(entries: Json, settings: Settings, report: Report) -> dict[str, Manifest]:
+def _manifests(
+    entries: Json, settings: Settings, report: Report, *, in_python_only: bool
+) -> dict[str, Manifest]:
     manifests: dict[str, Manifest] = {}
     for module_id, entry in entries.items():
         module_type, place = entry["module"], ("active_modules", module_id, "module")
@@ -181,7 +188,8 @@ def _manifests(entries: Json, settings: Settings, report: Report) -> dict[str, M
                 report.problems += error.problems
                 continue
         manifest = manifests.get(module_type)
-        if manifest and manifest.script and not manifest.script.exists() and not entry.get("standalone"):
+        must_start = in_python_only and not entry.get("standalone")
+        if must_start and manifest and manifest.script and not manifest.script.exists():
             what = f"{manifest.script} does not exist: start a module that is not in Python yourself"
             report.error(*place, what=f"{what}, and set standalone: true")
     probe = probe_manifest(entries, manifests, report)

@@ -11,6 +11,13 @@ from hil.runtime.wire import Json
 ROOT = Path(__file__).resolve().parents[3]
 """The repository: it is what an installation prefix is to EVerest."""
 
+_IN_PREFIX = {
+    "modules_dir": "libexec/everest/modules",
+    "interfaces_dir": "share/everest/interfaces",
+    "types_dir": "share/everest/types",
+    "errors_dir": "share/everest/errors",
+}
+
 ROOT_MODULE = "PyEnergyManager"
 """Type of the module that lies in ``ROOT`` itself."""
 
@@ -47,7 +54,14 @@ class Settings:
     logging_config_file: Path
 
     @classmethod
-    def of(cls, settings: Mapping[str, Json], base: Path, prefix: str | None = None) -> "Settings":
+    def of(
+        cls,
+        settings: Mapping[str, Json],
+        base: Path,
+        prefix: str | None = None,
+        *,
+        installation: Path | None = None,
+    ) -> "Settings":
         """Read the ``settings`` section.
 
         Parameters
@@ -58,10 +72,13 @@ class Settings:
             Directory of the configuration.
         prefix
             MQTT prefix that goes before the configured one; without any, a random one keeps runs apart.
+        installation
+            Prefix of an EVerest installation, where files are looked for, too.
         """
 
         def directories(key: str, own: Path) -> tuple[Path, ...]:
-            return (base / settings[key], own) if key in settings else (own,)
+            of_everest = [installation / _IN_PREFIX[key]] if installation is not None else []
+            return (*([base / settings[key]] if key in settings else []), *of_everest, own)
 
         return cls(
             prefix=_with_slash(

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -315,9 +316,10 @@ def test_who_is_not_ready_is_told_and_ends_the_run_where_there_is_a_limit(site: 
     manager = Manager(config, ready_warning_s=1.0, ready_timeout_s=1.8, log=lines.append)
     with manager:
         assert manager.wait(WITHIN_S) == 1
-    waiting = "s (Silent), t (Silent, standalone)"
-    assert f"manager: still waiting after 1 s for ready of {waiting}" in lines
-    assert f"manager: not ready after 1.8 s: {waiting}" in lines
+    # On a slow machine "a" may not be ready either.
+    waiting = r"(a \(Stay\), )?s \(Silent\), t \(Silent, standalone\)"
+    for beginning in ("still waiting after 1 s for ready of ", "not ready after 1.8 s: "):
+        assert any(re.fullmatch(f"manager: {beginning}{waiting}", line) for line in lines), lines
 
 
 # -- the broker
