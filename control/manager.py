@@ -123,10 +123,10 @@ class Manager:
             request, now.utc, readings, monotonic_s=now.monotonic_s, in_force=in_force
         )
         seconds = time.perf_counter() - began
+        report = self._engine.report
+        self._await(report.waits, held)  # before anybody can have answered
         routes = {uuid: way for uuid, way in branches.routes.items() if uuid not in held}
         self._dispatcher.offer(limits, routes)
-        report = self._engine.report
-        self._await(report.waits, held)
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         doubted = {uuid: f"{uuid}: {why}, on its fallback budget" for uuid, why in report.complaints}
