@@ -11,6 +11,7 @@ from hil.commands.probe import probe
 from hil.commands.read import read
 from hil.commands.replay_transcript import replay_transcript
 from hil.commands.run import run
+from hil.commands.scenario import scenario
 from hil.commands.set import set_limit
 from hil.commands.storm import storm
 from hil.commands.wiring import wiring
@@ -22,7 +23,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, join, replay_transcript, check, history, devices, probe, read, wiring, storm):
+for command in (
+    demo,
+    run,
+    join,
+    replay_transcript,
+    check,
+    history,
+    devices,
+    probe,
+    read,
+    wiring,
+    scenario,
+    storm,
+):
     app.command()(command)
 app.command("set")(set_limit)
 

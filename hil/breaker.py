@@ -90,6 +90,11 @@ class Breaker:
         self.hottest = max(self.hottest, *self._heat)
 
     @property
+    def is_warm(self) -> bool:
+        """Whether it remembers an overload."""
+        return max(self._heat) > 1e-4
+
+    @property
     def may_have_tripped(self) -> bool:
         """Whether a breaker within the standard's limits can have opened."""
         return self.hottest >= 1.0

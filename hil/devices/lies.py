@@ -45,6 +45,10 @@ class Lies:
             return values
         return {name: self._about(name, value) for name, value in values.items()}
 
+    def forget(self) -> None:
+        """Freeze anew at what is shown next."""
+        self._first = None
+
     def order(self, words: list[int]) -> list[int]:
         """Put the registers of a value in the order in which the device shows them."""
         return words[::-1] if self.swapped_words else words

@@ -127,6 +127,10 @@ class WallboxDevice(RegisterDevice):
         self._held.update(dict.fromkeys(self._charger.current_limit.points, fallback))
         self._apply()
 
+    def obey(self) -> None:
+        """Follow the settings it holds, after it did not for a while."""
+        self._apply()
+
     def _factory_settings(self) -> dict[str, Value]:
         """Give the settings of a charger that charges at its maximum when nobody tells it otherwise."""
         charger = self._charger

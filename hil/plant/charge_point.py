@@ -18,6 +18,9 @@ CLOSE_AFTER_S = 0.3
 FORCED_OPEN_S = 6.0
 """A car that ignores the end of the pilot is cut off after this time (IEC 61851-1)."""
 
+SWITCHING_S = 20.0
+"""How long a charger pauses that changes its phases by itself; the contact moves in the middle."""
+
 IDLE_A = 1.0
 """Below it a contactor opens without load."""
 
@@ -46,6 +49,12 @@ class ChargePoint:
         Whether the car is connected to the grid.
     opened_under_load : int
         How often the contactor had to open while current flowed.
+    is_fed : bool
+        Whether the main contactor before the charge point is closed, if there is one.
+    ignores_limit : bool
+        It takes no new limit, whatever it says.
+    phase_switches, switched_under_load : int
+        How often the number of phases has changed, and how often of these while current flowed.
     """
 
     def __init__(
@@ -57,8 +66,14 @@ class ChargePoint:
         car: Car | None = None,
     ) -> None:
         self.max_current_A = max_current_A
-        self.phases = phases
         self.limit_A = 0.0
+        self.is_fed = True
+        self.ignores_limit = False
+        self.phase_switches = 0
+        self.switched_under_load = 0
+        self._phases = phases
+        self._coming_phases = phases
+        self._switching_s = 0.0
         self.energy_Wh = 0.0
         self.contactor_closed = False
         self.opened_under_load = 0
@@ -75,6 +90,32 @@ class ChargePoint:
             return "A"
         drawing = max(self.car.current_A) >= IDLE_A
         return "C" if drawing or (self._offer_A > 0.0 and self.car.wants_energy) else "B"
+
+    @property
+    def phases(self) -> int:
+        """Phases that are connected: 1 or 3."""
+        return self._phases
+
+    @phases.setter
+    def phases(self, phases: int) -> None:
+        if phases != self._phases:
+            self.phase_switches += 1
+            self.switched_under_load += max(self.current_A) >= IDLE_A
+        self._phases = self._coming_phases = phases
+
+    def set_phases(self, phases: int) -> None:
+        """Change the phases as a charger does that can: pause, wait, switch, wait, go on."""
+        if phases != self._coming_phases:
+            self._coming_phases = phases
+            self._switching_s = SWITCHING_S
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing moves here while the limit stays as it is."""
+        is_connected = self.contactor_closed == (self.state == "C" and self._offer_A > 0.0)
+        is_offered = self._wanted_offer_A() == self._offer_A
+        is_car_settled = self.car is None or self.car.is_settled
+        return self._switching_s <= 0.0 and is_connected and is_offered and is_car_settled
 
     @property
     def offer_A(self) -> float:
@@ -99,11 +140,13 @@ class ChargePoint:
 
     def set_limit(self, current_A: float) -> None:
         """Take a new limit per phase."""
-        self.limit_A = current_A
+        if not self.ignores_limit:
+            self.limit_A = current_A
 
     def plug_in(self, car: Car) -> None:
         """Connect a car."""
         self.car = car
+        car.plug_in()
 
     def unplug(self) -> Car | None:
         """Take the car off; the contactor opens with the pilot contact, before the power contacts part."""
@@ -116,9 +159,10 @@ class ChargePoint:
     def advance(self, dt_s: float) -> None:
         """Let time pass."""
         before = self.state
+        self._switch_phases(dt_s)
         self._move_pilot(dt_s)
         if self.car:
-            connected = self.phases if self.contactor_closed else 0
+            connected = self._phases if self.contactor_closed and self.is_fed else 0
             self.car.advance(dt_s, self._offer_A, connected, self._voltage_V)
         self._in_state_s = self._in_state_s + dt_s if self.state == before else 0.0
         self._move_contactor()
@@ -127,9 +171,7 @@ class ChargePoint:
     def _move_pilot(self, dt_s: float) -> None:
         """Follow the limit: off at once, a new duty cycle not too soon after the last."""
         self._since_pilot_s += dt_s
-        wanted = 0.0
-        if self.car and self.limit_A > THRESHOLD_A:
-            wanted = max(MINIMUM_OFFER_A, min(self.limit_A, self.max_current_A))
+        wanted = self._wanted_offer_A()
         if wanted == self._offer_A:
             return
         must_wait = wanted > 0.0 and self._offer_A > 0.0 and self.state == "C"
@@ -137,6 +179,20 @@ class ChargePoint:
             return
         self._offer_A = wanted
         self._since_pilot_s = 0.0
+
+    def _wanted_offer_A(self) -> float:
+        if self.car is None or self._switching_s > 0.0 or self.limit_A <= THRESHOLD_A:
+            return 0.0
+        return max(MINIMUM_OFFER_A, min(self.limit_A, self.max_current_A))
+
+    def _switch_phases(self, dt_s: float) -> None:
+        """Move the phase contact amid the pause, when the car has stopped or was cut off."""
+        if self._switching_s <= 0.0:
+            return
+        self._switching_s = max(0.0, self._switching_s - dt_s)
+        is_due = self._switching_s <= SWITCHING_S / 2 and self._phases != self._coming_phases
+        if is_due and not self.contactor_closed:
+            self.phases = self._coming_phases
 
     def _move_contactor(self) -> None:
         """Close in state C while the pilot is on; open when current or patience with the car has ended."""

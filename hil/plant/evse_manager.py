@@ -74,6 +74,17 @@ class EvseManager:
         self._plugged_s = 0.0
         self._imported_Wh = [0.0, 0.0, 0.0]
 
+    @property
+    def limit_is_valid(self) -> bool:
+        """Whether the limit has not run out."""
+        return self._clock_s < self._valid_until_s
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing goes on here while the limit stays as it is."""
+        is_in_passing = self.evse_state in ("WaitForAuth", "Finished") or self._switching_s > 0.0
+        return not is_in_passing and (self.limit_is_valid or self.limit_A == 0.0)
+
     def enforce_limits(self, limits: Mapping[str, Any]) -> None:
         """Take an ``EnforcedLimits`` object; one for somebody else is ignored."""
         if limits["uuid"] != self.module_id:

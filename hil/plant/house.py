@@ -1,5 +1,6 @@
 """The rest of the house: loads on the same grid connection that nobody controls."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
@@ -34,6 +35,15 @@ LIVELY = (
     Appliance("dryer", (0.0, 0.0, 3.4), on_s=15.0, off_s=20.0),
 )
 """A kitchen in a hurry: enough switching to watch within half a minute."""
+
+FAMILY = (
+    Appliance("fridge", (0.0, 0.6, 0.0), on_s=600.0, off_s=1500.0),
+    Appliance("kettle", (8.7, 0.0, 0.0), on_s=180.0, off_s=9000.0),
+    Appliance("oven", (0.0, 5.2, 5.2), on_s=1500.0, off_s=14400.0),
+    Appliance("washing machine", (0.0, 0.0, 9.1), on_s=1100.0, off_s=21600.0),
+    Appliance("heat pump", (3.8, 3.8, 3.8), on_s=1200.0, off_s=2400.0),
+)
+"""An ordinary house."""
 
 
 class House:
@@ -70,6 +80,11 @@ class House:
         return [switch.appliance.name for switch in self._switches if switch.on]
 
     @property
+    def steady_for_s(self) -> float:
+        """Time until something switches."""
+        return min((switch.left_s for switch in self._switches), default=math.inf)
+
+    @property
     def current_A(self) -> Vector3:
         """Draw on the grid's L1, L2, L3."""
         total = list(self._base_A)
@@ -87,11 +102,11 @@ class _Switch:
         self.appliance = appliance
         self.on = False
         self._random = random
-        self._left_s = appliance.off_s * random.random()
+        self.left_s = appliance.off_s * random.random()
 
     def advance(self, dt_s: float) -> None:
-        self._left_s -= dt_s
-        while self._left_s <= 0.0:
+        self.left_s -= dt_s
+        while self.left_s <= 0.0:
             self.on = not self.on
             mean = self.appliance.on_s if self.on else self.appliance.off_s
-            self._left_s += mean * self._random.uniform(0.5, 1.5)
+            self.left_s += mean * self._random.uniform(0.5, 1.5)

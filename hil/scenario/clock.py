@@ -79,7 +79,7 @@ class _Jumps(selectors.BaseSelector):
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        key = self._keys[fileobj] = selectors.SelectorKey(fileobj, fileobj.fileno(), events, data)
+        key = self._keys[fileobj] = selectors.SelectorKey(fileobj, 0, events, data)
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:

@@ -1,6 +1,7 @@
 """What runs beside the decisions, on virtual time and in one thread: nothing waits, everything has its order."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -92,9 +93,13 @@ class VirtualControlLoop(ControlLoop):
         self._is_woken = False
         self._plan(self._interval_s)
         try:
-            self._step(self._clock())
+            due_s = self._step(self._clock())
         except Exception as error:  # noqa: BLE001 - as the control loop does
             self._on_failure(error)
+        else:
+            left_s = math.inf if due_s is None else due_s - self._clock().monotonic_s
+            if left_s < self._interval_s and not self._is_woken:
+                self._plan(max(left_s, SHORTEST_GAP_S))
 
 
 class VirtualBridge(Bridge):

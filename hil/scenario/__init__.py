@@ -1,0 +1,10 @@
+"""Scenarios: who comes when, what happens, and what must hold, run on virtual time or on real devices.
+
+`load_scenario` reads one, `run` runs it and judges it.
+"""
+
+from hil.scenario.outcome import Check, Outcome
+from hil.scenario.runner import run
+from hil.scenario.scenario import Scenario, ScenarioError, load_scenario
+
+__all__ = ["Check", "Outcome", "Scenario", "ScenarioError", "load_scenario", "run"]

@@ -1,0 +1,259 @@
+"""The module under test, on virtual time: a whole `control.site.EnergySite` with real decisions and real bridge."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bsp.bridge import Bridge
+from bsp.transport import SerialLink, TcpLink
+from control.dispatch import Dispatcher
+from control.everest import Outside
+from control.loop import ControlLoop
+from control.manager import Decision
+from control.settings import Settings
+from control.site import EnergySite
+from control.workings import Workings
+from hil.scenario.clock import SiteClock
+from hil.scenario.evse import Evse
+from hil.scenario.machinery import HangsError, VirtualBridge, VirtualControlLoop, VirtualDispatcher
+from hil.scenario.memory_line import MemoryLine
+from hil.scenario.scenario import MODULE, Scenario
+from hil.scenario.stage import Stage
+
+CALL_TIMEOUT_S = 120.0
+"""How long a call to a module takes that does not answer."""
+PUBLISH_S = 1.0
+LogLine = Callable[[str, str], None]
+
+
+class VirtualModule:
+    """One instance after the other, as it is killed and started again.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Site and settings.
+    stage : Stage
+        What it manages.
+    clock : SiteClock
+        Tells the time.
+    log : callable
+        Takes level and text of each line.
+    state_file : Path or None
+        What it keeps over a restart.
+
+    Attributes
+    ----------
+    lines : dict of str to MemoryLine
+        The buses.
+    """
+
+    def __init__(
+        self, scenario: Scenario, stage: Stage, clock: SiteClock, log: LogLine, state_file: Path | None = None
+    ) -> None:
+        self._stage = stage
+        self._clock = clock
+        self.log = _Log(log)
+        self._write = log
+        links = scenario.site.buses
+        self.lines = {
+            name: MemoryLine(stage.buses[name], link)
+            for name, link in links.items()
+            if isinstance(link, SerialLink | TcpLink)
+        }
+        self._site_file = replace(scenario.site, buses=self.lines)  # type: ignore[arg-type]
+        config = dict(scenario.settings)
+        if state_file is not None:
+            config["state_file"] = str(state_file)
+        self._settings = Settings.from_config(MODULE, config)
+        self._everest = {name: evse for name, evse in stage.evses.items() if evse.manager is not None}
+        self._site: EnergySite | None = None
+        self._loop: VirtualControlLoop | None = None
+        self._dispatcher: VirtualDispatcher | None = None
+        self._bridge: VirtualBridge | None = None
+        self._published_at_s: dict[str, float] = {}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is an instance."""
+        return self._site is not None
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last one of the running instance."""
+        return self._site.decision if self._site else None
+
+    @property
+    def settles_in_s(self) -> float:
+        """Time in which everybody has been heard once."""
+        site = self._site_file
+        periods = [meter.every_s for meter in site.bridged_meters.values()]
+        periods += [connector.every_s for connector in site.bridged_connectors.values()]
+        return max([PUBLISH_S, float(self._settings.engine.update_interval), *periods]) + 1.0
+
+    def start(self) -> None:
+        """Start an instance, if none is running."""
+        if self._site is not None:
+            return
+        outside = Outside(
+            {name: self._way(evse) for name, evse in self._everest.items()}, _Everest(self._write), self.log
+        )
+        workings = Workings(self._make_loop, self._make_dispatcher, self._make_bridge)
+        self._site = EnergySite(self._settings, self._site_file, outside, self._clock, workings)
+        self._site.start()
+        self._published_at_s.clear()
+
+    def stop(self) -> None:
+        """Stop it as EVerest does."""
+        if self._site is not None:
+            self._site.stop()
+            self._forget()
+
+    def kill(self) -> None:
+        """Kill it: nothing is told to anybody."""
+        if self._loop is not None:
+            self._loop.stop()
+        if self._dispatcher is not None:
+            self._dispatcher.stop(0.0)
+        if self._bridge is not None:
+            self._bridge.kill()
+        self._forget()
+
+    def publish(self, *, all_of_them: bool = False) -> None:
+        """Have EVerest's EVSEs publish, those that are due."""
+        if self._site is None:
+            return
+        now_s = self._clock.now_s
+        for name, evse in self._everest.items():
+            is_due = now_s - self._published_at_s.get(name, -1e9) >= PUBLISH_S - 1e-6
+            if evse.is_dead or not (all_of_them or is_due or evse.is_urgent):
+                continue
+            self._published_at_s[name] = now_s
+            self._site.handlers.request(name, _request(evse, self._clock))
+            evse.is_urgent = False
+
+    def leap(self, seconds: float) -> None:
+        """Go on after so much time in which nothing has changed."""
+        if self._site is None or self._loop is None or self._dispatcher is None:
+            self._clock.leap(seconds)
+            return
+        if self._bridge is not None:
+            self._bridge.leap()
+        self._clock.leap(seconds)
+        self._dispatcher.leap(seconds)
+        if self._bridge is not None:
+            self._bridge.renew()
+        self.publish(all_of_them=True)
+        self._loop.put_off(self.settles_in_s)
+
+    def check(self) -> None:
+        """Raise what should have ended nobody, if there is something."""
+        if self._bridge is not None:
+            self._bridge.check()
+
+    def order(self, command: str, **args: Any) -> None:
+        """Call a command of the control interface; refusals are logged."""
+        if self._site is None:
+            self.log.warning(f"{command}: nobody is there")
+            return
+        answer = self._site.commands.call(command, args)
+        if answer["status"] != "Accepted":
+            self.log.error(f"{command}: {answer['message']}")
+
+    def set_external_limits(self, limits: Mapping[str, Any]) -> None:
+        """Call EVerest's command of that name."""
+        if self._site is not None:
+            self._site.handlers.external_limits(limits)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the instance says is wrong at present."""
+        return list(self._site.status()["degraded"]) if self._site is not None else []
+
+    def explain(self, evse: str) -> str:
+        """Ask why an EVSE has what it has."""
+        if self._site is None:
+            return ""
+        return str(self._site.commands.call("explain", {"uuid": evse}).get("message", ""))
+
+    def _forget(self) -> None:
+        self._site = self._loop = self._dispatcher = self._bridge = None
+
+    def _way(self, evse: Evse) -> Callable[[Mapping[str, Any]], None]:
+        def send(limits: Mapping[str, Any]) -> None:
+            if evse.is_dead:
+                raise HangsError(CALL_TIMEOUT_S)
+            if evse.refuses:
+                raise RuntimeError("refused by the module")
+            evse.enforce(limits)
+
+        return send
+
+    def _make_loop(self, *args: Any, **kwargs: Any) -> ControlLoop:
+        self._loop = VirtualControlLoop(*args, **kwargs)
+        return self._loop
+
+    def _make_dispatcher(self, *args: Any, **kwargs: Any) -> Dispatcher:
+        self._dispatcher = VirtualDispatcher(*args, **kwargs)
+        return self._dispatcher
+
+    def _make_bridge(self, *args: Any, **kwargs: Any) -> Bridge:
+        self._bridge = VirtualBridge(*args, **kwargs)
+        return self._bridge
+
+
+def _request(evse: Evse, clock: SiteClock) -> dict[str, Any]:
+    assert evse.manager is not None
+    request = evse.manager.request(clock().utc, priority=evse.is_urgent)
+    if not evse.is_measured:
+        del request["energy_usage_root"]
+    if evse.is_malformed:
+        request["schedule_import"] = [{"timestamp": "yesterday"}]
+    return request
+
+
+class _Log(logging.Handler):
+    """EVerest's log and that of the bridge in one."""
+
+    def __init__(self, write: LogLine) -> None:
+        super().__init__()
+        self._write = write
+
+    def debug(self, message: str, /) -> None:
+        """Drop it."""
+
+    def info(self, message: str, /) -> None:
+        """Keep it."""
+        self._write("info", message)
+
+    def warning(self, message: str, /) -> None:
+        """Keep it."""
+        self._write("warning", message)
+
+    def error(self, message: str, /) -> None:
+        """Keep it."""
+        self._write("error", message)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record of the bridge."""
+        self._write(record.levelname.lower(), record.getMessage())
+
+
+class _Everest:
+    """An EVerest that only listens: errors that are raised with it are lines of the log."""
+
+    def __init__(self, write: LogLine) -> None:
+        self._write = write
+
+    def publish(self, implementation: str, variable: str, value: object) -> None:
+        """Do nothing."""
+
+    def raise_error(self, implementation: str, error_type: str, message: str, *more: str) -> None:
+        """Note it."""
+        self._write("error", " ".join(["raised", f"{implementation}:", error_type, *more, message]))
+
+    def clear_error(self, implementation: str, error_type: str, *more: str) -> None:
+        """Note it."""
+        self._write("info", " ".join(["cleared", f"{implementation}:", error_type, *more]))

@@ -1,0 +1,346 @@
+"""Runs a scenario on virtual time: the real decisions, the real bridge, simulated physics.
+
+Where something moves, time goes in steps of a fifth of a second. When everything has been quiet for a while, it leaps:
+physics goes on in longer steps, and the module sees no more of it than if nothing had changed. A leap ends before the
+next event and before the next change of a load, and as soon as any current has drifted.
+"""
+
+import asyncio
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from control.clock import Instant
+from control.manager import Decision
+from control.schedules import JsonObject
+from control.tree import limits_now, walk
+from hil.scenario.claims import ASSERTIONS, Look
+from hil.scenario.clock import SiteClock, VirtualLoop
+from hil.scenario.happenings import EVENTS, Happening
+from hil.scenario.module import VirtualModule
+from hil.scenario.outcome import Check, Move, Outcome
+from hil.scenario.recording import LogEntry, Recorder, Spell, States, phase_names
+from hil.scenario.scenario import VOLTAGE_V, Scenario
+from hil.scenario.stage import Stage
+from hil.scenario.words import WordsError
+from hil.scenario.world import World
+
+TICK_S = 0.2
+CALM_TICK_S = 0.5
+QUIET_S = 35.0
+"""Longer than anything of the module's that goes on without being seen: its filters, and what it waits for."""
+AFTER_EVENT_S = 75.0
+"""The same after an event: watchdogs, and messages that are missed."""
+LONGEST_LEAP_S = 60.0
+LEAP_STEP_S = 2.0
+SHORTEST_LEAP_S = 4.0
+DRIFT_A = 0.4
+"""Whoever leaps must not sleep through more."""
+_WAITING = ("turn", "wait")
+"""Words of reasons that will not hold for long."""
+
+
+def run(scenario: Scenario, seed: int | None = None) -> Outcome:
+    """Run a scenario on virtual time, as fast as it goes.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is to happen.
+    seed : int, optional
+        In place of the one that the scenario names.
+
+    Returns
+    -------
+    Outcome
+        What happened, and what became of the assertions.
+    """
+    loop = VirtualLoop()
+    with tempfile.TemporaryDirectory(prefix="scenario-") as directory:
+        running = _Run(scenario, scenario.seed if seed is None else seed, loop, Path(directory))
+        root = logging.getLogger("bsp")
+        root.addHandler(running.module.log)
+        before, root.propagate = root.propagate, False
+        try:
+            loop.run_until_complete(running.conduct())
+        finally:
+            root.removeHandler(running.module.log)
+            root.propagate = before
+            loop.close()
+    return running.outcome()
+
+
+@dataclass
+class _Due:
+    """Something that is to be done."""
+
+    at_s: float
+    number: int
+    do: Callable[[], None]
+
+
+class _Run:
+    """One run."""
+
+    def __init__(self, scenario: Scenario, seed: int, loop: VirtualLoop, directory: Path) -> None:
+        self._began = time.perf_counter()
+        self._scenario = scenario
+        self._seed = seed
+        self._clock = SiteClock(loop, scenario.start)
+        self._stage = Stage(scenario, seed, self._clock.loop_s)
+        self._log: list[LogEntry] = []
+        self.module = VirtualModule(scenario, self._stage, self._clock, self._note, directory / "state.db")
+        self._world = World(scenario, self._stage, self.module, self._clock)
+        self._agenda = self._planned()
+        self._events: list[Spell] = []
+        self._moves: list[Move] = []
+        self._phases = {name: evse.point.phase_switches for name, evse in self._stage.evses.items()}
+        self._under_load = dict.fromkeys(self._stage.evses, 0)
+        self._states = {name: States() for name in self._stage.evses}
+        self._reasons = {name: States() for name in self._stage.evses}
+        self._decided: Instant | None = None
+        self._decisions = 0
+        self._grants_A = dict.fromkeys(self._stage.evses, 0.0)
+        self._budgets_A = list(self._stage.fuses_A.values())
+        self._recorder = self._new_recorder()
+        self._quiet_since_s = self._eventful_until_s = 0.0
+        self._seen_A: list[float] = []
+        self._leap_s = SHORTEST_LEAP_S
+
+    async def conduct(self) -> None:
+        """Let time pass from the start to the end."""
+        self._do_what_is_due()
+        self.module.start()
+        lasts_s = self._scenario.lasts_s
+        while (now_s := self._clock.now_s) < lasts_s - 1e-6:
+            leap_s = self._possible_leap_s(now_s)
+            if leap_s >= SHORTEST_LEAP_S:
+                self._leap(leap_s)
+                continue
+            tick_s = TICK_S if not self._stage.is_settled else CALM_TICK_S
+            tick_s = min(tick_s, self._next_due_s() - now_s, lasts_s - now_s)
+            await asyncio.sleep(max(tick_s, 1e-3))
+            self._stage.advance(self._clock.now_s - now_s)
+            self._do_what_is_due()
+            self.module.publish()
+            self.module.check()
+            self._observe()
+        self.module.kill()
+        await asyncio.sleep(0.01)
+
+    def outcome(self) -> Outcome:
+        """Put everything together, and judge it."""
+        end_s = self._scenario.lasts_s
+        for states in [*self._states.values(), *self._reasons.values()]:
+            states.end(end_s)
+        times, series = self._recorder.finish()
+        stage = self._stage
+        outcome = Outcome(
+            name=self._scenario.name,
+            title=self._scenario.title,
+            about=self._scenario.about,
+            seed=self._seed,
+            start=self._scenario.start,
+            lasts_s=end_s,
+            times_s=times,
+            series=series,
+            fuses_A=dict(stage.fuses_A),
+            evses=list(stage.evses),
+            cars=list(stage.cars),
+            states={name: states.spells for name, states in self._states.items()},
+            events=self._events,
+            log=self._log,
+            reasons={name: states.spells for name, states in self._reasons.items()},
+            moves=self._moves,
+            opened_under_load={name: evse.point.opened_under_load for name, evse in stage.evses.items()},
+            tripped_at_s=dict(stage.tripped_at_s),
+            hottest={name: breaker.hottest for name, breaker in stage.breakers.items()},
+            decisions=self._decisions,
+            took_s=time.perf_counter() - self._began,
+            shows=self._scenario.shows,
+        )
+        outcome.checks = judge(self._scenario, outcome)
+        return outcome
+
+    # -- the agenda
+
+    def _planned(self) -> list[_Due]:
+        due: list[_Due] = []
+
+        def add(at_s: float, do: Callable[[], None]) -> None:
+            due.append(_Due(at_s, len(due), do))
+
+        for name, plan in self._scenario.cars.items():
+            add(plan.arrives_s, lambda name=name, plan=plan: self._arrive(name, plan.evse))  # type: ignore[misc]
+            if plan.leaves_s is not None:
+                add(plan.leaves_s, lambda name=name: self._leave(name))  # type: ignore[misc]
+        for line in self._scenario.events:
+            sentence, blanks = EVENTS.read(line.text, self._scenario.names)
+            add(
+                line.at_s,
+                lambda text=line.text, do=sentence.meaning, given=blanks: self._happen(text, do, given),
+            )  # type: ignore[misc]
+        return sorted(due, key=lambda item: (item.at_s, item.number))
+
+    def _next_due_s(self) -> float:
+        return self._agenda[0].at_s if self._agenda else math.inf
+
+    def _do_what_is_due(self) -> None:
+        now_s = self._clock.now_s
+        while self._agenda and self._agenda[0].at_s <= now_s + 1e-6:
+            self._agenda.pop(0).do()
+            self._eventful_until_s = now_s + AFTER_EVENT_S
+
+    def _arrive(self, car: str, evse: str) -> None:
+        self._stage.plug_in(car, evse)
+        self._events.append(Spell(f"{car} comes to {evse}", self._clock.now_s, self._clock.now_s))
+
+    def _leave(self, car: str) -> None:
+        self._stage.unplug(car)
+        self._events.append(Spell(f"{car} leaves", self._clock.now_s, self._clock.now_s))
+
+    def _happen(self, text: str, happening: Happening, blanks: dict[str, object]) -> None:
+        now_s = self._clock.now_s
+        duration = blanks.pop("duration", None)
+        undo = happening(self._world, **blanks)
+        ends_s = now_s
+        if isinstance(duration, float):
+            ends_s += duration
+            if undo is not None:
+                self._agenda.append(_Due(ends_s, 1 << 30, undo))
+                self._agenda.sort(key=lambda item: (item.at_s, item.number))
+        self._events.append(Spell(text, now_s, min(ends_s, self._scenario.lasts_s)))
+
+    # -- looking
+
+    def _note(self, level: str, text: str) -> None:
+        self._log.append(LogEntry(self._clock.now_s, level, text))
+        self._quiet_since_s = self._clock.now_s
+
+    def _new_recorder(self) -> Recorder:
+        stage = self._stage
+        watched = [
+            *(name for node in stage.fuses_A for name in phase_names(f"node/{node}")),
+            *(name for node in stage.fuses_A for name in phase_names(f"other/{node}")),
+            *(name for evse in stage.evses for name in phase_names(f"draw/{evse}")),
+            *(f"{what}/{evse}" for evse in stage.evses for what in ("grant", "offer", "phases", "wants")),
+            *(f"budget/{node}" for node in stage.fuses_A),
+        ]
+        counted = [f"{what}/{car}" for car in stage.cars for what in ("energy", "soc")]
+        return Recorder([*watched, *counted], len(watched))
+
+    def _observe(self) -> None:
+        """Note what is to be seen; and whether anything has changed."""
+        now_s, stage = self._clock.now_s, self._stage
+        self._take_decision(now_s)
+        currents = [current for node in stage.fuses_A for current in stage.node_A[node]]
+        values = [*currents, *(current for node in stage.fuses_A for current in stage.other_A[node])]
+        for evse in stage.evses.values():
+            values.extend(evse.grid_A)
+        for name, evse in stage.evses.items():
+            point = evse.point
+            wants = float(point.car is not None and point.car.wants_energy)
+            values += [self._grants_A[name], point.offer_A, float(point.phases if point.is_fed else 0), wants]
+            self._states[name].note(now_s, evse.state)
+            self._note_moves(now_s, name)
+        values.extend(self._budgets_A)
+        for car in stage.cars.values():
+            values += [car.energy_Wh, car.soc]
+        self._recorder.take(now_s, values)
+        if not stage.is_settled or self._has_drifted(currents):
+            self._quiet_since_s = now_s
+            self._seen_A = currents
+
+    def _has_drifted(self, currents: list[float]) -> bool:
+        if len(self._seen_A) != len(currents):
+            return True
+        return any(abs(new - old) > DRIFT_A for new, old in zip(currents, self._seen_A, strict=True))
+
+    def _take_decision(self, now_s: float) -> None:
+        decision = self.module.decision
+        if decision is None or decision.at is self._decided:
+            return
+        self._decided = decision.at
+        self._decisions += 1
+        self._budgets_A = self._limits_of_nodes(decision)
+        for limits in decision.limits:
+            name = limits["uuid"]
+            limit = limits["limits_root_side"].get("ac_max_current_A", {"value": 0.0, "source": ""})
+            if abs(limit["value"] - self._grants_A[name]) > 0.05:
+                self._quiet_since_s = now_s
+            self._grants_A[name] = limit["value"]
+            self._reasons[name].note(now_s, str(limit["source"]))
+
+    def _limits_of_nodes(self, decision: Decision) -> list[float]:
+        """Limit of each node that is in force, from wherever it comes."""
+        nodes = {node["uuid"]: limits_now(node, decision.at) for node in walk(decision.request)}
+        return [_least_A(nodes.get(node, {}), fuse_A) for node, fuse_A in self._stage.fuses_A.items()]
+
+    def _note_moves(self, now_s: float, name: str) -> None:
+        point = self._stage.evses[name].point
+        if point.phase_switches != self._phases[name]:
+            under_load = point.switched_under_load > self._under_load[name]
+            self._phases[name], self._under_load[name] = point.phase_switches, point.switched_under_load
+            self._moves.append(Move(now_s, name, point.phases, under_load))
+
+    # -- leaping
+
+    def _possible_leap_s(self, now_s: float) -> float:
+        """Tell how long nothing will happen that the module should see."""
+        is_quiet = now_s - self._quiet_since_s >= QUIET_S and now_s >= self._eventful_until_s
+        if not is_quiet or not self._stage.is_settled:
+            self._leap_s = SHORTEST_LEAP_S
+            return 0.0
+        self._leap_s = min(2.0 * self._leap_s, self._longest_leap_s())
+        margin_s = self.module.settles_in_s + 0.5
+        until_s = min(self._next_due_s(), self._scenario.lasts_s, now_s + self._stage.steady_for_s)
+        return min(self._leap_s, until_s - now_s - margin_s)
+
+    def _longest_leap_s(self) -> float:
+        is_waiting = any(word in (states.now or "") for states in self._reasons.values() for word in _WAITING)
+        return LONGEST_LEAP_S / 6 if is_waiting else LONGEST_LEAP_S
+
+    def _leap(self, seconds: float) -> None:
+        """Let only physics go on for a while."""
+        stage, gone_s = self._stage, 0.0
+        currents = [current for node in stage.fuses_A for current in stage.node_A[node]]
+        self._seen_A = currents
+        began_s = self._clock.now_s
+        while gone_s < seconds - 1e-6:
+            step_s = min(LEAP_STEP_S, seconds - gone_s)
+            if self.module.is_running:
+                for evse in stage.evses.values():
+                    if not evse.is_dead:
+                        evse.renew()
+            stage.advance(step_s)
+            gone_s += step_s
+            now = [current for node in stage.fuses_A for current in stage.node_A[node]]
+            if not stage.is_settled or self._has_drifted(now):
+                break
+        self.module.leap(gone_s)
+        assert abs(self._clock.now_s - began_s - gone_s) < 1e-6
+        self._observe()
+
+
+def _least_A(limits: JsonObject, fuse_A: float) -> float:
+    """Express limits in amperes per phase."""
+    amperes = limits.get("ac_max_current_A", {}).get("value", fuse_A)
+    watts = limits.get("total_power_W", {}).get("value", math.inf)
+    return float(min(fuse_A, amperes, watts / (3 * VOLTAGE_V)))
+
+
+def judge(scenario: Scenario, outcome: Outcome) -> list[Check]:
+    """Look at every assertion of a scenario."""
+    checks = []
+    for line in scenario.assertions:
+        sentence, blanks = ASSERTIONS.read(line.text, scenario.names)
+        try:
+            holds, found = sentence.meaning(Look(outcome, scenario.seconds), **blanks)
+        except WordsError as error:
+            holds, found = False, str(error)
+        checks.append(Check(line.text, bool(holds), found, line.line))
+    return checks

@@ -1,0 +1,267 @@
+"""The plant of a scenario: EVSEs with their cars, loads, nodes with their fuses, and the devices that show them."""
+
+import math
+from collections.abc import Callable, Mapping
+from random import Random
+
+from bsp.bridge import ConnectorConfig
+from energy_management.measurement import Reading, Vector3
+from hil.breaker import NON_TRIPPING, Breaker
+from hil.devices import MeterDevice, RegisterDevice, WallboxDevice
+from hil.plant import Car, ChargePoint, House
+from hil.plant.house import FAMILY, LIVELY
+from hil.plant.load import ZERO, Load, ProfileLoad, SwitchedLoad
+from hil.plant.site import rotated, total
+from hil.scenario.contactors import ContactorBoard
+from hil.scenario.evse import Evse
+from hil.scenario.scenario import MODULE, VOLTAGE_V, CarPlan, LoadPlan, Scenario
+
+NOISE_A = 0.01
+NOISE_V = 0.2
+"""Standard deviations of what meters show: no two readings of a real one are the same."""
+_MODELS = {"family": FAMILY, "lively": LIVELY}
+
+
+class Stage:
+    """All that is simulated, driven by `advance`.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What there is.
+    seed : int
+        Of everything that is random.
+    clock : callable
+        Time of the devices, for their watchdogs.
+
+    Attributes
+    ----------
+    now_s : float
+        Seconds since the start.
+    evses : dict of str to Evse
+        EVerest's and bridged ones.
+    cars : dict of str to Car
+        All cars, here or not.
+    devices : dict of str to RegisterDevice
+        Meters, chargers and relay boards.
+    buses : dict of str to dict of int to RegisterDevice
+        The same by bus and Modbus address.
+    loads : dict of str to (node, Load)
+        What nobody controls.
+    breakers : dict of str to Breaker
+        Judge of each node's fuse.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int, clock: Callable[[], float]) -> None:
+        self.now_s = 0.0
+        self._scenario = scenario
+        self._random = Random(f"{seed} meters")
+        site = scenario.site
+        assert site.grid is not None
+        self.fuses_A = {MODULE: site.grid.fuse, **{name: node.fuse for name, node in site.nodes.items()}}
+        self.breakers = {name: Breaker(fuse_A) for name, fuse_A in self.fuses_A.items()}
+        self.tripped_at_s: dict[str, float] = {}
+        self._parents = {name: node.parent for name, node in site.nodes.items()}
+        self.evses = {name: self._everest_evse(name) for name in site.evses}
+        self.evses |= {
+            name: self._connector(name, config) for name, config in site.bridged_connectors.items()
+        }
+        self.cars = {
+            name: Car(plan.model, soc=plan.soc, target_soc=plan.target_soc)
+            for name, plan in scenario.cars.items()
+        }
+        self.loads: dict[str, tuple[str, Load]] = {}
+        for name, plan in scenario.loads.items():
+            self.loads |= {
+                f"{name}{part}": (plan.node, load) for part, load in _loads_of(plan, f"{seed} {name}")
+            }
+        if scenario.sun is not None:
+            self.loads["pv"] = (scenario.sun.node, sun_load(scenario, seed))
+        self.steps = {node: SwitchedLoad() for node in self.fuses_A}
+        self._members = {
+            node: [name for name, evse in self.evses.items() if self._is_below(evse.node, node)]
+            for node in self.fuses_A
+        }
+        self._load_members = {
+            node: [name for name, (at, _) in self.loads.items() if self._is_below(at, node)]
+            for node in self.fuses_A
+        }
+        self._step_members = {
+            node: [name for name in self.fuses_A if self._is_below(name, node)] for node in self.fuses_A
+        }
+        self._imported_Wh = dict.fromkeys(self.fuses_A, 0.0)
+        self._exported_Wh = dict.fromkeys(self.fuses_A, 0.0)
+        self.node_A: dict[str, Vector3] = {}
+        self.other_A: dict[str, Vector3] = {}
+        self.devices: dict[str, RegisterDevice] = {}
+        self.buses: dict[str, dict[int, RegisterDevice]] = {name: {} for name in site.buses}
+        self._add_devices(clock)
+        self._measure()
+
+    def advance(self, dt_s: float) -> None:
+        """Let time pass."""
+        self.now_s += dt_s
+        for _, load in self.loads.values():
+            load.advance(dt_s)
+        for evse in self.evses.values():
+            evse.advance(dt_s)
+        for device in self.devices.values():
+            device.tick()
+        self._measure()
+        self._count(dt_s)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing moves while limits and loads stay as they are."""
+        return all(evse.is_settled for evse in self.evses.values())
+
+    @property
+    def steady_for_s(self) -> float:
+        """How long all loads stay as they are for certain."""
+        return min((load.steady_for_s for _, load in self.loads.values()), default=math.inf)
+
+    def plug_in(self, car: str, evse: str) -> None:
+        """Have a car come to an EVSE; whoever is there leaves."""
+        self.unplug(car)
+        place = self.evses[evse]
+        place.point.unplug()
+        place.point.plug_in(self.cars[car])
+        place.car = car
+
+    def unplug(self, car: str) -> None:
+        """Have a car leave, if it is here."""
+        for place in self.evses.values():
+            if place.car == car:
+                place.point.unplug()
+                place.car = None
+
+    def read_meter(self, name: str) -> Reading:
+        """Give what a meter measures now."""
+        for node, meter in self._metered_nodes().items():
+            if meter == name:
+                return self._reading(self.node_A[node], self._imported_Wh[node], self._exported_Wh[node])
+        for evse, meter in self._metered_evses().items():
+            if meter == name:
+                point = self.evses[evse].point
+                return self._reading(point.current_A, point.energy_Wh, 0.0)
+        return self._reading(ZERO, 0.0, 0.0)
+
+    def _metered_nodes(self) -> Mapping[str, str | None]:
+        site = self._scenario.site
+        assert site.grid is not None
+        return {MODULE: site.grid.meter, **{name: node.meter for name, node in site.nodes.items()}}
+
+    def _metered_evses(self) -> Mapping[str, str | None]:
+        site = self._scenario.site
+        return {name: evse.meter for name, evse in {**site.evses, **site.connectors}.items()}
+
+    def _is_below(self, name: str, node: str) -> bool:
+        while name != node:
+            if name == MODULE:
+                return False
+            name = self._parents[name]
+        return True
+
+    def _measure(self) -> None:
+        """Add up what flows where."""
+        draws = {name: evse.grid_A for name, evse in self.evses.items()}
+        loads = {name: load.current_A for name, (_, load) in self.loads.items()}
+        for node in self.fuses_A:
+            steps = [self.steps[name].current_A for name in self._step_members[node]]
+            other = total([*(loads[name] for name in self._load_members[node]), *steps])
+            self.other_A[node] = other
+            self.node_A[node] = total([other, *(draws[name] for name in self._members[node])])
+
+    def _count(self, dt_s: float) -> None:
+        for node, current_A in self.node_A.items():
+            power_W = sum(current_A) * VOLTAGE_V
+            counter = self._imported_Wh if power_W >= 0 else self._exported_Wh
+            counter[node] += abs(power_W) * dt_s / 3600.0
+            breaker = self.breakers[node]
+            if breaker.is_warm or max(map(abs, current_A)) > NON_TRIPPING * breaker.rated_A:
+                breaker.carry(current_A, dt_s)
+                if breaker.may_have_tripped:
+                    self.tripped_at_s.setdefault(node, self.now_s)
+
+    def _reading(self, current_A: Vector3, imported_Wh: float, exported_Wh: float) -> Reading:
+        gauss = self._random.gauss
+        voltage = (
+            VOLTAGE_V + gauss(0, NOISE_V),
+            VOLTAGE_V + gauss(0, NOISE_V),
+            VOLTAGE_V + gauss(0, NOISE_V),
+        )
+        one, two, three = (i + gauss(0, NOISE_A) for i in current_A)
+        power = (one * voltage[0], two * voltage[1], three * voltage[2])
+        return Reading(
+            taken_at=0.0,
+            current_A=(one, two, three),
+            voltage_V=voltage,
+            power_W=power,
+            total_power_W=sum(power),
+            energy_import_Wh=imported_Wh,
+            energy_export_Wh=exported_Wh,
+            frequency_Hz=50.0,
+        )
+
+    def _everest_evse(self, name: str) -> Evse:
+        hardware = self._scenario.everest.get(name)
+        section = self._scenario.site.evses[name]
+        return Evse.of_everest(name, section.node, self._scenario.rotations[name], hardware)
+
+    def _connector(self, name: str, config: ConnectorConfig) -> Evse:
+        section = self._scenario.site.connectors[name]
+        point = ChargePoint(
+            max_current_A=min(config.maximum_A, config.profile.current_limit.maximum),
+            phases=config.profile.phases,
+        )
+        return Evse(name, section.node, self._scenario.rotations[name], point)
+
+    def _add_devices(self, clock: Callable[[], float]) -> None:
+        site = self._scenario.site
+        for name, meter in site.bridged_meters.items():
+            self._add(
+                name,
+                meter.bus,
+                meter.unit,
+                MeterDevice(meter.profile, lambda name=name: self.read_meter(name)),
+            )  # type: ignore[misc]
+        for name, relay in site.bridged_relays.items():
+            self._add(name, relay.bus, relay.unit, ContactorBoard(relay.profile))
+        for name, config in site.bridged_connectors.items():
+            point = self.evses[name].point
+            box = WallboxDevice(config.profile, point, clock=clock, base=config.profile.base(config.number))
+            self._add(name, config.bus, config.unit, box)
+            if config.contactors is not None:
+                board = self.devices[config.contactors.board]
+                assert isinstance(board, ContactorBoard)
+                main = config.contactors.main
+                board.wire(point, config.contactors.phases.relay, main.relay if main is not None else None)
+
+    def _add(self, name: str, bus: str, unit: int, device: RegisterDevice) -> None:
+        if unit in self.buses[bus]:
+            raise ValueError(
+                f"two connectors of one charger are not simulated: {name}, unit {unit} on bus '{bus}'"
+            )
+        self.devices[name] = self.buses[bus][unit] = device
+
+
+def sun_load(scenario: Scenario, seed: int) -> Load:
+    """Make the generation of a day by the seeded model."""
+    raise NotImplementedError(f"{scenario.name} {seed}")
+
+
+def _loads_of(plan: LoadPlan, seed: str) -> list[tuple[str, Load]]:
+    """Make the parts of a load."""
+    parts: list[tuple[str, Load]] = []
+    if plan.model is not None:
+        parts.append(
+            ("", House(_MODELS[plan.model], base_A=plan.constant_A, seed=Random(seed).randrange(1 << 30)))
+        )
+    elif plan.constant_A != ZERO or not plan.points:
+        parts.append(("" if not plan.points else " base", ProfileLoad([(0.0, plan.constant_A)])))
+    if plan.points:
+        parts.append(("" if not parts else " profile", ProfileLoad(plan.points, is_smooth=plan.is_smooth)))
+    return parts
+
+
+__all__ = ["CarPlan", "Stage"]
