@@ -114,6 +114,7 @@ def subscribe(
         board = boards[found.module_id]
         module.subscribe_variable(found, "capabilities", board.note_capabilities)
         module.subscribe_variable(found, "ac_nr_of_phases_available", board.note_phases_available)
+        module.subscribe_variable(found, "ac_pp_ampacity", board.note_cable)
 
 
 def implement(module: Module, site: EnergySite) -> None:

@@ -1,6 +1,7 @@
 """A connector's board that another EVerest module drives, by its interface ``evse_board_support``."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from bsp.transport import NoAnswerError
 ANSWER_WITHIN_S = 10.0
 """How long the board may take to switch; it moves relays before it answers."""
 _SWITCH = "ac_switch_three_phases_while_charging"
+_CABLES_A = {"A_13": 13.0, "A_20": 20.0, "A_32": 32.0, "A_63_3ph_70_1ph": 63.0}
+"""IEC 61851-1, table B.2: what a cable carries, by the resistor in its plug. 63 A holds on one phase, too."""
 _LIMITS = ("max_current_A_import", "min_current_A_import", "max_phase_count_import", "min_phase_count_import")
 
 
@@ -38,6 +41,7 @@ class Board:
         self._limits: dict[str, float] = {}
         self._can_switch = False
         self._phases_available: int | None = None
+        self._cable_A = math.inf
         self._selected: int | None = None
 
     def note_capabilities(self, published: Any) -> None:
@@ -52,6 +56,11 @@ class Board:
         """Take note of the variable ``ac_nr_of_phases_available``."""
         if published in (1, 2, 3):
             self._phases_available = published
+
+    def note_cable(self, published: Any) -> None:
+        """Take note of the variable ``ac_pp_ampacity``; a cable that it does not tell limits nothing."""
+        ampacity = published.get("ampacity") if isinstance(published, Mapping) else None
+        self._cable_A = _CABLES_A.get(str(ampacity), math.inf)
 
     def narrow(self, own: Capabilities) -> Capabilities:
         """Give what connector and board can do together; no switching before the board has spoken."""
@@ -69,6 +78,7 @@ class Board:
             max_phase_count=phases,
             min_phase_count=min(least if self._can_switch else phases, phases),
             supports_changing_phases=own.supports_changing_phases and self._can_switch,
+            cable_A=min(own.cable_A, self._cable_A),
         )
 
     async def are_usable(self) -> bool | None:

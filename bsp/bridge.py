@@ -237,9 +237,7 @@ class Bridge:
         meter, ours = config.meter, config.contactors
         actuator: PhaseActuator | None = self._boards.get(config.board) if config.board is not None else None
         if ours is not None:
-            actuator = PhaseContactors(
-                boards[ours.board], ours.phases, ours.main, hold_off_s=ours.hold_off_s
-            )
+            actuator = PhaseContactors(boards[ours.board], ours.phases, ours.main, hold_off_s=ours.hold_off_s)
         kept = self._kept_memories.get(name)
         memory = kept.later(self._clock() - self._utc()) if kept is not None else None
         return Connector(

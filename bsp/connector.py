@@ -9,6 +9,7 @@ from bsp.bus import Clock, Priority
 from bsp.connector_registers import (
     ConnectorStatus,
     FaultKind,
+    cable_of,
     connector_status,
     limit_writes,
     per_ampere,
@@ -111,6 +112,7 @@ class Connector:
         self._write_again = True
         self._fed_at = -math.inf
         self._mismatches = 0
+        self._cable_A = math.inf
         self._unseen = 0
         self._unseen_why = ""
         self._guard = guard or OverdrawGuard()
@@ -135,7 +137,7 @@ class Connector:
         wanted_A = (
             self._limit.current_A if self._limit is not None and self.limit_is_valid else self._fallback_A
         )
-        return self._profile.limit_for(min(wanted_A, self._maximum_A))
+        return self._profile.limit_for(min(wanted_A, self._maximum_A, self._cable_A))
 
     @property
     def written_A(self) -> float | None:
@@ -184,6 +186,8 @@ class Connector:
             self._armed = False
             self._write_again = True
             raise
+        cable_A = cable_of(sample.values)
+        self._cable_A = math.inf if cable_A is None else cable_A
         self._watch(sample)
         await self._switch_phases(sample)
         return self._status(sample)

@@ -13,6 +13,8 @@ from energy_management.measurement import Reading, Vector3
 
 NOMINAL_VOLTAGE_V = 230.0
 """Voltage by which limits are converted for devices that take a power."""
+CABLE = "cable_A"
+"""Point of chargers that know what the plugged cable carries."""
 DRAWING_A = 1.0
 """A phase with more current than this is in use."""
 
@@ -43,6 +45,8 @@ class ConnectorStatus:
         What is wrong, in words.
     fault_kind : str
         Which kind of fault that is; "communication" if it does not answer, so that nothing is known of it.
+    cable_A : float or None
+        What the plugged cable carries, where the charger tells.
     note : str or None
         What is wrong, though it charges as it should.
     can_switch_phases : bool
@@ -58,6 +62,7 @@ class ConnectorStatus:
     limit_A: float | None = None
     fault: str | None = None
     fault_kind: FaultKind = "charger"
+    cable_A: float | None = None
     note: str | None = None
     can_switch_phases: bool = True
 
@@ -102,8 +107,15 @@ def connector_status(
         active_phases=drawing if state in ("C", "D") and drawing else selected,
         limit_A=held_limit(profile, sample.values),
         fault=fault,
+        cable_A=cable_of(sample.values),
         can_switch_phases=profile.phase_switching is not None,
     )
+
+
+def cable_of(values: Mapping[str, Value]) -> float | None:
+    """Tell what the plugged cable carries, in ampere; None where the charger does not know."""
+    value = values.get(CABLE)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def phases_in_use(current_A: Vector3 | None) -> int:
@@ -154,7 +166,7 @@ def phase_writes(switching: PhaseSwitching, phases: int) -> Iterator[PointWrite]
 
 def status_reads(profile: ConnectorProfile) -> list[str]:
     """Name the points that status, limit, selected phases and measurement are in."""
-    wanted = {*profile.status_points, *profile.current_limit.points}
+    wanted = {*profile.status_points, *profile.current_limit.points, CABLE}
     if profile.enable is not None:
         wanted.add(profile.enable.point)
     if profile.phase_switching is not None:

@@ -35,6 +35,8 @@ class Capabilities:
         Phases it can charge on.
     supports_changing_phases : bool
         Whether the number can change while a car is connected.
+    cable_A : float
+        Of the cable that is plugged in, as far as the board knows it.
     """
 
     max_current_A: float
@@ -42,6 +44,7 @@ class Capabilities:
     max_phase_count: int = 3
     min_phase_count: int = 3
     supports_changing_phases: bool = False
+    cable_A: float = math.inf
 
 
 def energy_flow_request(
@@ -68,17 +71,23 @@ def energy_flow_request(
         An EVerest ``EnergyFlowRequest``. Connectors cannot discharge, so its export is zero.
     """
     timestamp = rfc3339(now)
-    caps_source, limit_source, zero_source = (
+    caps_source, cable_source, limit_source, zero_source = (
         f"{name}/evse_board_support_caps",
+        f"{name}/pp_ampacity",
         f"{name} update_max_current_limit",
         f"{name} set_zero_discharge_limit",
     )
+    cable_A = min(capabilities.cable_A, math.inf if status.cable_A is None else status.cable_A)
+    most = _sourced(capabilities.max_current_A, caps_source)
+    if cable_A < capabilities.max_current_A:
+        most = _sourced(cable_A, cable_source)
+    none = _sourced(0.0, caps_source)
 
     can_switch = capabilities.supports_changing_phases and status.can_switch_phases
 
-    def entry(max_A: float, min_A: float, leaves: dict[str, Any]) -> dict[str, Any]:
+    def entry(most: dict[str, Any], min_A: float, leaves: dict[str, Any]) -> dict[str, Any]:
         root = {
-            "ac_max_current_A": _sourced(max_A, caps_source),
+            "ac_max_current_A": most,
             "ac_min_current_A": _sourced(min_A, caps_source),
             "ac_max_phase_count": _sourced(capabilities.max_phase_count, caps_source),
             "ac_min_phase_count": _sourced(capabilities.min_phase_count, caps_source),
@@ -95,8 +104,8 @@ def energy_flow_request(
         "evse_state": evse_state(status),
         "priority_request": False,
         "children": [],
-        "schedule_import": [entry(capabilities.max_current_A, capabilities.min_current_A, imported)],
-        "schedule_export": [entry(0.0, 0.0, exported)],
+        "schedule_import": [entry(most, capabilities.min_current_A, imported)],
+        "schedule_export": [entry(none, 0.0, exported)],
         "schedule_setpoints": [],
         **_usage(status, rfc3339(now - timedelta(seconds=age_s))),
     }

@@ -146,9 +146,10 @@ class Bridged:
     def _amperes(self, limits: JsonObject, name: str) -> float:
         """Amperes per phase that the limit comes to; export, or none given, is 0 as for EvseManager."""
         amperes = limits["ac_max_current_A"]["value"] if "ac_max_current_A" in limits else 0.0
+        capabilities = self._capabilities(name)
+        amperes = min(amperes, capabilities.cable_A)
         if "total_power_W" in limits:
-            most = self._capabilities(name).max_phase_count
-            phases = limits.get("ac_max_phase_count", {}).get("value", most)
+            phases = limits.get("ac_max_phase_count", {}).get("value", capabilities.max_phase_count)
             amperes = min(amperes, limits["total_power_W"]["value"] / (self._nominal_voltage_V * phases))
         return max(0.0, float(amperes))
 

@@ -1,6 +1,8 @@
 """A connector whose phases are switched by a board that another EVerest module drives."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -125,6 +127,24 @@ def test_what_both_can_do(published: Any, available: Any, expected: Capabilities
     board.note_capabilities(published)
     board.note_phases_available(available)
     assert board.narrow(OWN) == expected
+
+
+@pytest.mark.parametrize(
+    ("published", "expected_A"),
+    [
+        ({"ampacity": "A_13"}, 13.0),
+        ({"ampacity": "A_63_3ph_70_1ph"}, 63.0),
+        ({"ampacity": "None"}, math.inf),
+        ("nonsense", math.inf),
+    ],
+)
+def test_what_the_cable_carries(published: Any, expected_A: float) -> None:
+    board = Board(Everest(Point()))
+    board.note_cable({"ampacity": "A_20"})
+    assert board.narrow(OWN).cable_A == 20.0
+    board.note_cable(published)
+    assert board.narrow(OWN).cable_A == expected_A
+    assert board.narrow(replace(OWN, cable_A=10.0)).cable_A == 10.0
 
 
 def test_a_board_that_is_not_connected_is_told() -> None:

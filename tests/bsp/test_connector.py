@@ -1,6 +1,6 @@
 """Connectors on real sockets: limits, their end, watchdogs. Time is the test's own."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -309,6 +309,30 @@ def test_a_meter_of_its_own_counts_more_than_the_chargers_as_long_as_it_lives() 
         assert (await bench.cycle(after_s=6.0)).current_A == pytest.approx((9.0, 9.0, 9.0))
 
     Bench(HEIDELBERG, measure=lambda: meter).run(work)
+
+
+def test_a_cable_that_the_charger_knows_caps_every_limit() -> None:
+    profile = connector_profile("webasto_next")
+
+    class Cable(WallboxDevice):
+        cable_A = 20
+
+        def values(self) -> Mapping[str, Value]:
+            return {**super().values(), "cable_A": self.cable_A}
+
+    bench = Bench(profile)
+    bench.device = device = Cable(profile, bench.point, clock=bench.clock)
+
+    async def work(bench: Bench) -> None:
+        limits_A = []
+        for device.cable_A in (20, 13, 0):
+            for _ in range(2):
+                bench.connector.enforce(ConnectorLimit(32.0))
+                status = await bench.cycle(after_s=1.0)
+            limits_A.append((bench.point.limit_A, status.cable_A))
+        assert limits_A == [(20.0, 20.0), (13.0, 13.0), (32.0, None)]
+
+    bench.run(work)
 
 
 def test_a_car_on_one_phase_is_seen() -> None:

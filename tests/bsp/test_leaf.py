@@ -1,6 +1,8 @@
 """A connector's request is one that an EvseManager could have published."""
 
 import json
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,24 @@ def test_it_says_what_a_recorded_evse_manager_said() -> None:
     assert (
         export["limits_to_root"]["ac_max_current_A"]["value"] == 0.0
     )  # this board could discharge, we cannot
+
+
+@pytest.mark.parametrize(
+    ("of_board_A", "of_charger_A", "expected_A", "source"),
+    [
+        (math.inf, None, 32.0, "carport/evse_board_support_caps"),
+        (63.0, 32.0, 32.0, "carport/evse_board_support_caps"),
+        (20.0, None, 20.0, "carport/pp_ampacity"),
+        (20.0, 13.0, 13.0, "carport/pp_ampacity"),
+    ],
+)
+def test_the_cable_limits_what_the_tree_may_give(
+    of_board_A: float, of_charger_A: float | None, expected_A: float, source: str
+) -> None:
+    status = replace(CHARGING, cable_A=of_charger_A)
+    request = energy_flow_request("carport", replace(EVSE, cable_A=of_board_A), status, NOW)
+    limit = request["schedule_import"][0]["limits_to_root"]["ac_max_current_A"]
+    assert limit == {"value": expected_A, "source": source}
 
 
 @pytest.mark.parametrize(
