@@ -98,6 +98,7 @@ class Meters:
                 "meter/energy", f"meter {meter}: counts no energy, not published as powermeter"
             )
         else:
+            self._notices.clear("meter/energy", f"meter {meter}: counts energy again")
             self._show(powermeter)
 
     def on_bridge_fault(self, meter: str, text: str | None) -> None:

@@ -1,5 +1,6 @@
 """The site of the storm: meter, relay board and six chargers on one line, three on TCP, all simulated."""
 
+import random
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -49,6 +50,8 @@ FALLBACK_A = 60.0
 MAX_CURRENT_A = 16.0
 HOLD_OFF_S = 20.0
 """Between two switches of contactors; far less than anybody would want."""
+FLICKER_A = 0.1
+"""What the house draws is never twice the same, as in any house."""
 FUSES: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "grid": (GRID_FUSE_A, (*ON_THE_LINE, *ON_TCP)),
     "lot": (LOT_FUSE_A, ON_TCP),
@@ -204,7 +207,8 @@ def _bus(line: PtyLine | TcpLine) -> dict[str, object]:
 
 
 def _measured(site: StormSite) -> Reading:
-    house_A: Vector3 = (site.house_A,) * 3
+    flicker_A = site.house_A + random.uniform(0.0, FLICKER_A)
+    house_A: Vector3 = (flicker_A, flicker_A, flicker_A)
     one, two, three = total([house_A, *(car.grid_A for car in site.cars.values())])
     power_W: Vector3 = (one * VOLTAGE_V[0], two * VOLTAGE_V[1], three * VOLTAGE_V[2])
     return Reading(

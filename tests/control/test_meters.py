@@ -65,6 +65,15 @@ class House:
         self.meters.check(self.clock.advance(seconds))
 
 
+def test_a_counter_that_was_missing_for_a_while_is_complained_about_as_long_as_that() -> None:
+    house = House("grid")
+    house.meters.on_bridge_reading("grid", Reading(house.clock().monotonic_s))
+    assert house.log.at("warning") == ["meter grid: counts no energy, not published as powermeter"]
+    house.meters.on_bridge_reading("grid", Reading(house.clock().monotonic_s, energy_import_Wh=1.0))
+    assert house.log.at("info") == ["meter grid: counts energy again"]
+    assert house.everest.published == 1
+
+
 def test_a_connected_meter_that_falls_silent_is_an_error_until_it_speaks_again() -> None:
     house = House(own=None)
     house.meters.on_powermeter(POWERMETER)
