@@ -14,6 +14,7 @@ from control.clock import Clock, parse_timestamp, timestamp
 from control.external_limits import Expiry, ExternalLimits
 from control.orders import Orders, ReserveSteps
 from control.schedules import JsonObject
+from energy_management.modes import Mode
 
 PAUSE = "pause"
 """Source of the limit that pauses an EVSE; not to be taken by anyone else."""
@@ -87,6 +88,7 @@ class EvseOrder(Order, frozen=True, kw_only=True):
     phase_rotation: (
         Literal["L1 L2 L3", "L2 L3 L1", "L3 L1 L2", "L1 L3 L2", "L2 L1 L3", "L3 L2 L1", "unknown"] | None
     ) = None
+    mode: Mode | None = None
 
 
 class Uuid(Order, frozen=True, kw_only=True):
@@ -240,7 +242,7 @@ class Commands:
         self._known(order.uuid)
         changes: dict[str, object] = {
             name: value
-            for name in ("priority", "weight", "phase_rotation")
+            for name in ("priority", "weight", "phase_rotation", "mode")
             if (value := getattr(order, name)) is not None
         }
         if changes.get("phase_rotation") == "unknown":

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from control.schedules import JsonObject
+from energy_management.modes import MODES
 
 PREFIX = "homeassistant/device"
 LONGEST_STATE = 255
@@ -52,6 +53,7 @@ _SENSORS: dict[str, dict[str, JsonObject]] = {
         "Limit": _value("limit_A", **_CURRENT),
         "Granted power": _value("granted_W", **_POWER),
         **_of_phases("Headroom", "headroom_A"),
+        "Surplus": _value("surplus_W", **_POWER),
     },
     "meter": {
         "Power": _value("power_W", **_POWER),
@@ -107,6 +109,7 @@ class HomeAssistant:
         }
         if kind == "evse":
             components |= {command: self._button(command, title) for command in ("pause", "resume")}
+            components["mode"] = self._mode(name, title)
         available = {"availability_topic": f"{self._root}/online"}
         payloads = {"payload_available": "true", "payload_not_available": "false"}
         return {
@@ -121,6 +124,18 @@ class HomeAssistant:
                 key: {**component, "unique_id": f"{device_id}_{key}", **available, **payloads}
                 for key, component in components.items()
             },
+        }
+
+    def _mode(self, name: str, uuid: str) -> JsonObject:
+        quoted = json.dumps(uuid).replace("{", r"\u007b").replace("}", r"\u007d")  # braces are Jinja's
+        return {
+            "platform": "select",
+            "name": "Mode",
+            "options": [*MODES],
+            "state_topic": f"{self._root}/{name}",
+            "value_template": "{{ value_json.mode }}",
+            "command_topic": f"{self._root}/command/set_evse",
+            "command_template": f'{{"args": {{"uuid": {quoted}, "mode": "{{{{ value }}}}"}}}}',
         }
 
     def _button(self, command: str, uuid: str) -> JsonObject:

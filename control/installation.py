@@ -12,9 +12,11 @@ from control.own_tree import OwnTree
 from control.settings import Settings, SettingsError
 from control.tree import OwnNode
 from energy_management import EvseAttributes, ManagerConfig, NodeAttributes, Site
+from energy_management.modes import SolarAttributes, Thresholds
 
 if TYPE_CHECKING:
     from control.site_file import EvseSection, GridSection, NodeSection, SharingSection, SiteFile
+    from control.site_sections import SiteSolarSection, SolarSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ def installation(
 
     nodes: dict[str, NodeSection | GridSection] = {**site_file.nodes, **({own: grid} if grid else {})}
     evses: dict[str, EvseSection] = {**site_file.evses, **site_file.connectors}
+    if grid is None or not is_metered(grid):
+        _refuse_surplus(settings, evses)
     return Installation(
         OwnTree(
             root,
@@ -125,6 +129,7 @@ def installation(
         Site(
             {name: _evse_attributes(evse) for name, evse in evses.items()},
             {name: _node_attributes(node, is_metered=is_metered(node)) for name, node in nodes.items()},
+            _solar(site_file.solar, evses),
         ),
         {name: node.reserve for name, node in nodes.items()},
         _measures({**nodes, **evses}),
@@ -146,7 +151,31 @@ def _fuse_A(settings: Settings, grid: GridSection | None) -> float | None:
 
 def _evse_attributes(evse: EvseSection) -> EvseAttributes:
     rotation = None if evse.phase_rotation == "unknown" else evse.phase_rotation
-    return EvseAttributes(rotation, evse.priority, evse.weight)
+    return EvseAttributes(rotation, evse.priority, evse.weight, evse.mode)
+
+
+def _solar(solar: SiteSolarSection, evses: Mapping[str, EvseSection]) -> SolarAttributes:
+    usual = _thresholds(solar, Thresholds())
+    different = {name: _thresholds(evse.solar, usual) for name, evse in evses.items() if evse.solar}
+    return SolarAttributes(usual, different, solar.max_switches_per_hour)
+
+
+def _thresholds(solar: SolarSection, usual: Thresholds) -> Thresholds:
+    given: dict[str, float | None] = {}
+    if solar.enable is not None:
+        given |= {"enable_W": solar.enable.surplus, "enable_after_s": solar.enable.after}
+    if solar.disable is not None:
+        given |= {"from_grid_W": solar.disable.from_grid, "disable_after_s": solar.disable.after}
+    return replace(usual, **{name: value for name, value in given.items() if value is not None})
+
+
+def _refuse_surplus(settings: Settings, evses: Mapping[str, EvseSection]) -> None:
+    for name, evse in evses.items():
+        if evse.mode in ("minpv", "pv"):
+            raise SettingsError(
+                f"{settings.module_id}: {name} of {settings.site_file} has mode {evse.mode}, but there is no "
+                "meter that tells of a surplus: name one as grid.meter, or connect powermeter"
+            )
 
 
 def _node_attributes(node: NodeSection | GridSection, *, is_metered: bool) -> NodeAttributes:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from control.branches import Branches, BranchKeeper
 from control.caution import allowed
@@ -17,6 +17,7 @@ from control.schedules import JsonObject
 from control.tree import Grants, held_grants, limited
 from energy_management import EnergyManager, EvseAttributes, InForce, ManagerConfig, ManagerState, Site
 from energy_management.measurement import Reading
+from energy_management.modes import Mode
 from energy_management.report import Report
 from energy_management.waits import Waits
 
@@ -42,6 +43,8 @@ class Decision:
         What the allocation says of it.
     seconds : float
         How long it took.
+    modes : mapping of uuid to str
+        Modes of EVSEs that have one.
     """
 
     at: Instant
@@ -50,6 +53,7 @@ class Decision:
     readings: Mapping[str, Reading]
     report: Report
     seconds: float
+    modes: Mapping[str, Mode] = field(default_factory=dict)
 
 
 class Manager:
@@ -131,7 +135,8 @@ class Manager:
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         doubted = {uuid: f"{uuid}: {why}, on its fallback budget" for uuid, why in report.complaints}
         self._notices.keep_only("doubted/", doubted, "meter is believed again")
-        self.decision = Decision(now, limits, request, readings, report, seconds)
+        modes = {uuid: attributes.mode for uuid, attributes in self._orders.evses.items()}
+        self.decision = Decision(now, limits, request, readings, report, seconds, modes)
 
     def waits_for(self, uuid: str) -> bool:
         """Whether shares could rise once this EVSE has answered."""
@@ -167,10 +172,12 @@ class Manager:
         """Return the engine with the attributes in force; what an EVSE cannot be denied comes first."""
         evses = self._orders.evses
         for uuid in held:
-            evses[uuid] = replace(evses.get(uuid, EvseAttributes()), priority=FIRST_OF_ALL)
+            attributes = evses.get(uuid, EvseAttributes())
+            evses[uuid] = replace(attributes, priority=FIRST_OF_ALL, mode="now")
         if evses == self._engine.site.evses:
             return self._engine
-        return EnergyManager(self._config, Site(evses, self._site.nodes), self._engine.state, self._log)
+        site = replace(self._site, evses=evses)
+        return EnergyManager(self._config, site, self._engine.state, self._log)
 
     def _request(self, snapshot: Snapshot, branches: Branches, now: Instant) -> JsonObject | None:
         limits = self._orders.limits(now, lambda: self._own.evses_below(branches.requests))

@@ -30,6 +30,7 @@ from control.site_sections import (
     NodeSection,
     Sections,
     SharingSection,
+    SiteSolarSection,
 )
 
 __all__ = [
@@ -62,7 +63,7 @@ class SiteFile:
         As written, by the name that is also their uuid in the energy tree.
     buses, bridged_meters, bridged_relays, bridged_connectors : mapping
         The same as the bridge takes them.
-    sharing : SharingSection
+    sharing, solar
         As written.
     broker : Broker or None
         Broker of the MQTT API, as far as the file describes it.
@@ -77,6 +78,7 @@ class SiteFile:
     bridged_relays: Mapping[str, RelayConfig]
     bridged_connectors: Mapping[str, ConnectorConfig]
     sharing: SharingSection
+    solar: SiteSolarSection
     broker: Broker | None
 
 
@@ -148,6 +150,7 @@ class _Reader:
             },
             bridged_connectors={name: self._connector(name) for name in sections.connectors},
             sharing=sections.sharing,
+            solar=sections.solar,
             broker=self._broker.broker() if self._broker is not None else None,
         )
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from bsp.yaml_file import Amperes, Seconds, Volts
+from bsp.yaml_file import Amperes, Seconds, Volts, Watts
 from energy_management import ManagerConfig, NodeAttributes
+from energy_management.modes import Mode
 
 GRID = "grid"
 """Name of the node at the root."""
@@ -203,6 +204,68 @@ class MeterSection(DeviceSection, frozen=True, kw_only=True):
     every: Seconds = 1.0
 
 
+class EnableSection(Section, frozen=True, kw_only=True):
+    """When the sun is enough to begin in mode `pv`.
+
+    Attributes
+    ----------
+    surplus : Watts or None
+        So much is left over; 1400 W by default, and never less than the minimum of the EVSE.
+    after : Seconds or None
+        For so long; 60 s by default.
+    """
+
+    surplus: Watts | None = None
+    after: Seconds | None = None
+
+
+class DisableSection(Section, frozen=True, kw_only=True):
+    """When the sun is not enough any more in mode `pv`.
+
+    Attributes
+    ----------
+    from_grid : Watts or None
+        More than this of the minimum of the EVSE comes from the grid; 200 W by default.
+    after : Seconds or None
+        For so long; 180 s by default. One that can goes on on one phase before it stops.
+    """
+
+    from_grid: Watts | None = None
+    after: Seconds | None = None
+
+
+class SolarSection(Section, frozen=True, kw_only=True):
+    """Thresholds of mode `pv`.
+
+    Attributes
+    ----------
+    enable, disable
+        When charging begins and ends.
+    """
+
+    enable: EnableSection | None = None
+    disable: DisableSection | None = None
+
+
+class SiteSolarSection(SolarSection, frozen=True, kw_only=True):
+    """How EVSEs of the modes `minpv` and `pv` charge with what the sun leaves over.
+
+    Attributes
+    ----------
+    enable : EnableSection or None
+        When the sun is enough to begin in mode `pv`: `surplus` (1400 W by default, and never less than the
+        minimum of the EVSE) for as long as `after` (60 s).
+    disable : DisableSection or None
+        When it is not any more: more than `from_grid` (200 W by default) of the minimum comes from the grid
+        for as long as `after` (180 s). An EVSE that can goes on on one phase before it stops.
+    max_switches_per_hour : int
+        Between one and three phases, for each EVSE in these modes. The last one of an hour is kept for the
+        way down; 0 is no limit.
+    """
+
+    max_switches_per_hour: Annotated[int, msgspec.Meta(ge=0)] = 4
+
+
 class EvseSection(Section, frozen=True, kw_only=True):
     """What the energy manager should know of an EVSE.
 
@@ -218,6 +281,11 @@ class EvseSection(Section, frozen=True, kw_only=True):
         Share relative to others of the same priority.
     meter : str or None
         Meter that measures it.
+    mode : str
+        What it charges with: "off" nothing, "now" all that limits allow, "minpv" always its minimum and more
+        from surplus only, "pv" from surplus only.
+    solar : SolarSection or None
+        Thresholds of mode "pv" that differ from those of the site.
     """
 
     node: str = GRID
@@ -225,6 +293,8 @@ class EvseSection(Section, frozen=True, kw_only=True):
     priority: int = 0
     weight: Weight = 1.0
     meter: str | None = None
+    mode: Mode = "now"
+    solar: SolarSection | None = None
 
 
 class RelaySection(DeviceSection, frozen=True, kw_only=True):
@@ -311,6 +381,7 @@ class Sections(Section, frozen=True, kw_only=True):
     connectors: dict[str, ConnectorSection] = {}
     evses: dict[str, EvseSection] = {}
     sharing: SharingSection = SharingSection()
+    solar: SiteSolarSection = SiteSolarSection()
     mqtt: MqttSection | None = None
 
 

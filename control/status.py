@@ -31,6 +31,7 @@ def allocation(decision: Decision, explain: Callable[[str], str]) -> JsonObject:
             {
                 **_of_evse(limits, nodes.get(limits["uuid"], {}), decision.at),
                 **_measured(decision.readings.get(limits["uuid"])),
+                "mode": decision.modes.get(limits["uuid"], "now"),
                 "reason": explain(limits["uuid"]),
             }
             for limits in decision.limits
@@ -41,6 +42,7 @@ def allocation(decision: Decision, explain: Callable[[str], str]) -> JsonObject:
 def node_states(decision: Decision) -> JsonObject:
     """Write ``NodeStates``: limit, budget, planned and measured load of every node."""
     report = decision.report
+    surplus = {} if report.surplus_W is None else {decision.request["uuid"]: report.surplus_W}
     loads = {uuid: load for uuid, load in report.nodes.items() if uuid not in report.grants}
     return {
         "timestamp": timestamp(decision.at.utc),
@@ -48,6 +50,7 @@ def node_states(decision: Decision) -> JsonObject:
             {
                 **_of_node(node, loads[node["uuid"]], decision.at),
                 **_measured(decision.readings.get(node["uuid"])),
+                **({"surplus_W": round(surplus[node["uuid"]])} if node["uuid"] in surplus else {}),
             }
             for node in walk(decision.request)
             if node["uuid"] in loads

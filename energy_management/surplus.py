@@ -63,7 +63,7 @@ class SurplusMeter:
             draw.forget_before(monotonic_s - REMEMBERED_S)
             draw.allow(Bounds(monotonic_s, _alone(least_W), _alone(most_W)))
             reading = readings.get(uuid)
-            drawn_W = math.nan if reading is None else drawn_by(reading, voltage_V)
+            drawn_W = math.nan if reading is None else power_of(reading, voltage_V)
             if reading is not None and not math.isnan(drawn_W):
                 draw.sample(Bounds(reading.taken_at, _alone(drawn_W), _alone(drawn_W)))
 
@@ -71,7 +71,7 @@ class SurplusMeter:
         """Take what a grid meter has last told, if all of its phases are fine."""
         if meter.last is None or any(phase.complaint for phase in meter.phases[:phases]):
             return
-        total_W = sum(_powers(meter.last, voltage_V)[:phases])
+        total_W = power_of(meter.last, voltage_V, phases)
         if not math.isnan(total_W):
             self.others.take(Measured(meter.last.taken_at, (total_W, math.nan, math.nan)))
 
@@ -89,23 +89,20 @@ class SurplusMeter:
         return 0.0 if math.isnan(others_W) else max(0.0, -others_W)
 
 
-def drawn_by(reading: Reading, voltage_V: float) -> float:
-    """Return the power that an EVSE draws by its meter [W]; NaN if that does not tell."""
-    powers = [power for power in _powers(reading, voltage_V) if not math.isnan(power)]
-    if powers:
-        return sum(powers)
-    return math.nan if reading.total_power_W is None else reading.total_power_W
+def power_of(reading: Reading, voltage_V: float, phases: int = 3) -> float:
+    """Return the power of all phases by a meter, export being negative [W]; NaN if it does not tell.
 
-
-def _powers(reading: Reading, voltage_V: float) -> list[float]:
-    """Power of each phase [W], from its current where it is not measured; NaN where that is not either."""
-    powers_W = reading.power_W or (math.nan,) * 3
-    currents_A = currents_of(reading, voltage_V)
+    Many meters report magnitudes of currents, so that these come last.
+    """
+    powers_W = (reading.power_W or (math.nan,) * 3)[:phases]
+    if any(map(math.isnan, powers_W)) and reading.total_power_W is not None:
+        return reading.total_power_W
     voltages_V = reading.voltage_V or (voltage_V,) * 3
-    return [
+    pairs = zip(powers_W, currents_of(reading, voltage_V), voltages_V, strict=False)
+    return sum(
         current * (voltage if voltage > 0 else voltage_V) if math.isnan(power) else power
-        for power, current, voltage in zip(powers_W, currents_A, voltages_V, strict=True)
-    ]
+        for power, current, voltage in pairs
+    )
 
 
 def _alone(value: float) -> Vector3:
