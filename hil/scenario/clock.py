@@ -50,7 +50,8 @@ class SiteClock:
         self._loop = loop
         self._start = start
         self._leapt_s = 0.0
-        self.wall_jumps_s = 0.0
+        self.wall_jumps_s = self._told_jumps_s = 0.0
+        self._told = Instant(0.0, start)
 
     @property
     def now_s(self) -> float:
@@ -64,7 +65,10 @@ class SiteClock:
     def __call__(self) -> Instant:
         """Tell both times, as `control` wants to know them."""
         now_s = self.now_s
-        return Instant(now_s, self._start + timedelta(seconds=now_s + self.wall_jumps_s))
+        if now_s != self._told.monotonic_s or self.wall_jumps_s != self._told_jumps_s:
+            self._told_jumps_s = self.wall_jumps_s
+            self._told = Instant(now_s, self._start + timedelta(seconds=now_s + self.wall_jumps_s))
+        return self._told
 
     def leap(self, seconds: float) -> None:
         """Let site time go on."""
