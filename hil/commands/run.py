@@ -20,7 +20,7 @@ def run(
     ] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="End by itself after this time.")] = None,
 ) -> None:
-    """Run an EVerest configuration until Ctrl-C, or until a module ends."""
+    """Run an EVerest configuration until Ctrl-C, or until a module ends; anew after loss of the broker."""
     stop = threading.Event()
     if seconds is not None:
         timer = threading.Timer(seconds, stop.set)

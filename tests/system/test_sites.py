@@ -64,7 +64,13 @@ def standalone(module: Json) -> Json:
     return {**module, "standalone": True}
 
 
-def sites(leaves: Path) -> Json:
+def at_leaf(module: Json, *leaves: tuple[str, int]) -> Json:
+    """Connect to EVSEs that a module of leaves plays."""
+    children = [*module["connections"]["energy_consumer"], *(to(name, f"leaf{n}") for name, n in leaves)]
+    return {**module, "connections": {"energy_consumer": children}}
+
+
+def sites(leaves: Path, moving_leaves: Path) -> Json:
     return {
         # a child is killed
         "one": manager("one_a", "one_b"),
@@ -91,6 +97,11 @@ def sites(leaves: Path) -> Json:
         "five_site": node("five_a", "five_b"),
         "five_a": evse(auth_after_s=1),
         "five_b": evse(plug_in_after_s=12, auth_after_s=5),
+        # a node is killed while limits fall; it comes back at once, and knows of no EVSE yet
+        "six": root("six_site"),
+        "six_site": at_leaf(node("six_garage"), ("six_leaves", 2)),
+        "six_garage": standalone(at_leaf(node(), ("six_leaves", 1))),
+        "six_leaves": {"module": "Leaves", "config_module": {"requests": str(moving_leaves)}},
     }
 
 
@@ -158,6 +169,59 @@ def prompt(bench: Bench) -> None:
     bench.set_external_limit("five_site", 12)
     bench.wait_for(lambda: sum_A(bench, "five_a", "five_b") <= 12, "12 A for both")
     bench.wait_for_limits(five_a=6)  # a second car comes
+    bench.wait_for_limits(five_b=6)  # as soon as the first one is measured to have followed
+
+
+def killed_amid_a_fall(bench: Bench) -> None:
+    """The car of a has gone when that of b comes, but a never hears that it shall give up what it has."""
+    bench.wait_for_limits(six_a=16, six_b=16)
+    bench.kill("six_garage")
+    last = bench.book.sent["six_a"][-1]
+    move(bench, a="Unplugged", b="Charging")
+    bench.wait_for_limits(six_b=32)
+    freed_at = bench.book.sent["six_b"][-1].at
+    assert freed_at >= last.at + VALID_S, "a car that comes to a may draw until its limit has run out"
+    move(bench, a="Charging", b="Charging")
+    bench.start("six_garage")
+    bench.wait_for_limits(six_a=16, six_b=16)
+    forgetful_node(bench)
+
+
+def forgetful_node(bench: Bench) -> None:
+    """A node that starts anew has no EVSEs below it until it has heard of them."""
+    bench.kill("six_garage")
+    last, began = bench.book.sent["six_a"][-1], time.monotonic()
+    move(bench, a=None, b="Charging")
+    bench.start("six_garage")
+    bench.wait_for(
+        lambda: any(
+            at > began and message.module_id == "six_garage" and not message.data["children"]
+            for at, message in bench.seen
+            if message.kind == "energy_flow_request"
+        ),
+        "a garage without EVSEs",
+    )
+    bench.wait_for_limits(six_b=32)
+    sent = [limit for limit in bench.book.sent["six_b"] if limit.at > began]
+    assert all(limit.current_A <= 16 or limit.at >= last.at + VALID_S for limit in sent)
+    move(bench, a="Charging", b="Charging")
+    bench.wait_for_limits(six_a=16, six_b=16)
+
+
+def move(bench: Bench, **states: str | None) -> None:
+    """Change what the EVSEs of site six publish; None is nothing."""
+    path = Path(bench.manager.config.modules["six_leaves"].entry["config_module"]["requests"])
+    write_leaves(path, **states)
+
+
+def write_leaves(path: Path, **states: str | None) -> None:
+    requests = [
+        {**leaf(f"six_{name}", 32), "evse_state": state, "priority_request": True} if state else None
+        for name, state in states.items()
+    ]
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(requests))
+    new.replace(path)
 
 
 def sum_A(bench: Bench, *evses: str) -> float:
@@ -169,14 +233,18 @@ def bench(shared_mosquitto: str, tmp_path_factory: pytest.TempPathFactory) -> It
     directory = tmp_path_factory.mktemp("sites")
     leaves = directory / "leaves.json"
     leaves.write_text(json.dumps([leaf(f"four_{n}", 32) for n in range(5)]))
-    with running({"active_modules": sites(leaves)}, shared_mosquitto, directory) as running_bench:
+    moving_leaves = directory / "moving_leaves.json"
+    write_leaves(moving_leaves, a="Unplugged", b="Unplugged")
+    with running(
+        {"active_modules": sites(leaves, moving_leaves)}, shared_mosquitto, directory
+    ) as running_bench:
         yield running_bench
 
 
 @pytest.fixture(scope="module")
 def stories(bench: Bench) -> Iterator[dict[str, Future[Any]]]:
     """Let all of them happen at once."""
-    all_stories = [killed_child, killed_node, killed_manager, unchanged, prompt]
+    all_stories = [killed_child, killed_node, killed_manager, unchanged, prompt, killed_amid_a_fall]
     with ThreadPoolExecutor(len(all_stories)) as pool:
         yield {story.__name__: pool.submit(story, bench) for story in all_stories}
 
@@ -215,3 +283,10 @@ def test_cars_and_limits_from_outside_are_answered_at_once(
 ) -> None:
     stories["prompt"].result()
     assert_within_fuse(bench, "five_a", "five_b")
+
+
+def test_what_a_dead_node_does_not_pass_on_is_given_to_nobody(
+    bench: Bench, stories: dict[str, Future[Any]]
+) -> None:
+    stories["killed_amid_a_fall"].result()
+    assert_within_fuse(bench, "six_a", "six_b")

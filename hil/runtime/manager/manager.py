@@ -78,6 +78,8 @@ class Manager:
         Started modules by id.
     failure
         Why the run ended by itself; empty if it did not.
+    lacks_broker
+        It ended, or did not begin, for want of a broker.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Manager:
         self.address = BrokerAddress.parse(broker) if broker else self.config.settings.broker
         self.processes: dict[str, ModuleProcess] = {}
         self.failure = ""
+        self.lacks_broker = False
         self._era = era
         self._retain_topics = retain_topics
         self._graceful_shutdown = graceful_shutdown
@@ -203,7 +206,9 @@ class Manager:
                 stack.callback(self._connection.close)
                 stack.callback(self._clear_retained)
                 stack.callback(self._stop_modules)
+                self.lacks_broker = True  # until we have it
                 self._open()
+                self.lacks_broker = False
                 self._start_modules(address)
                 self._started.set()
                 while self._exit_code is None:
@@ -344,6 +349,7 @@ class Manager:
         self._end(code or 1, f"module {process.module_id} ({module_type}) exited with code {code}{told}")
 
     def _on_broker_lost(self) -> None:
+        self.lacks_broker = True
         self._end(1, f"broker {self.address} went away")
 
     def _end(self, exit_code: int, failure: str = "") -> None:

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hil.runtime.manager.manager import Manager
@@ -12,6 +12,7 @@ from hil.runtime.manager.problems import ConfigError, RunError
 from hil.runtime.wire import Era
 
 _TICK_s = 0.2
+_RETRY_s = 2.0
 
 
 def run_config(
@@ -30,6 +31,9 @@ def run_config(
 ) -> int:
     """Run a configuration until a module ends, ``stop`` is set, or SIGINT or SIGTERM arrives.
 
+    Modules end when they lose the broker, as EVerest's do, whose service manager then starts all anew. So
+    does this: once there is a broker again, the run begins from the start.
+
     Parameters
     ----------
     stop
@@ -43,8 +47,9 @@ def run_config(
         Exit code: 0 when stopped, that of the module that ended, or 1 for anything else that went wrong.
     """
     stop = stop or threading.Event()
-    try:
-        manager = Manager(
+
+    def new_manager(prefix: str | None) -> Manager:
+        return Manager(
             config,
             broker=broker,
             era=era,
@@ -56,18 +61,29 @@ def run_config(
             status=status,
             log=log,
         )
-    except (ConfigError, ValueError) as error:
-        for line in str(error).splitlines():
-            (log or _print)(f"manager: {line}")
-        return 1
+
     with _set_by_signals(stop):
-        try:
-            manager.start()
-        except RunError:
-            return manager.stop()  # it has told why
+        has_begun = False
+        while True:
+            try:
+                manager = new_manager(prefix)
+            except (ConfigError, ValueError) as error:
+                for line in str(error).splitlines():
+                    (log or _print)(f"manager: {line}")
+                return 1
+            exit_code = _run(manager, stop)
+            has_begun = has_begun or bool(manager.processes)
+            if not (has_begun and manager.lacks_broker) or stop.wait(_RETRY_s):
+                return exit_code
+            prefix = manager.prefix
+
+
+def _run(manager: Manager, stop: threading.Event) -> int:
+    with suppress(RunError):  # it has told why
+        manager.start()
         while manager.wait(_TICK_s) is None and not stop.is_set():
             pass
-        return manager.stop()
+    return manager.stop()
 
 
 def _print(line: str) -> None:
