@@ -6,6 +6,7 @@ from hil.commands.check import check
 from hil.commands.demo import demo
 from hil.commands.devices import devices
 from hil.commands.history import history
+from hil.commands.install import install
 from hil.commands.join import join
 from hil.commands.probe import probe
 from hil.commands.read import read
@@ -29,6 +30,7 @@ for command in (
     join,
     replay_transcript,
     check,
+    install,
     history,
     devices,
     probe,
