@@ -44,6 +44,13 @@ def changes(directory: Path) -> dict[str, Changes]:
             "ocpp": {"composite_schedules": str(earlier_schedules(directory)), "interval_s": NEVER_S},
         },
         "solar_limit": {**plugged_in("left", "right"), "sun": stays},
+        "solar_modes": {
+            **plugged_in("garage", "carport", "drive"),
+            "site": {"site_file": str(hasty_sun(directory)), "switch_3ph1ph_time_hysteresis_s": 1},
+            "grid_meter": {"others_W": "500, -11540", "every_s": 5},
+            "garage": {**plugged_in("garage")["garage"], "switch_3ph1ph_delay_s": 1},
+            "carport": {**plugged_in("carport")["carport"], "switch_3ph1ph_delay_s": 1},
+        },
         "phase_switching": {
             "site": {"switch_3ph1ph_time_hysteresis_s": 1},
             "evse": {**plugged_in("evse")["evse"], "switch_3ph1ph_delay_s": 1},
@@ -69,6 +76,17 @@ def earlier_schedules(directory: Path) -> Path:
     earlier = directory / "schedules.yaml"
     earlier.write_text(yaml.safe_dump(schedules))
     return earlier
+
+
+def hasty_sun(directory: Path) -> Path:
+    """Site file of the example, where surplus counts within seconds."""
+    site = yaml.safe_load((ROOT / "examples/solar_modes/site.yaml").read_text(encoding="utf-8"))
+    site["grid"]["base_load_falls_after"] = "2 s"
+    site["solar"]["enable"]["after"] = site["solar"]["disable"]["after"] = "2 s"
+    site["evses"]["drive"]["mode"] = "off"  # a word that YAML 1.1 takes for false
+    hasty = directory / "site.yaml"
+    hasty.write_text(yaml.safe_dump(site))
+    return hasty
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +201,32 @@ def test_ocpp_schedules(benches: Mapping[str, Bench]) -> None:
     bench = benches["ocpp_schedules"]
     bench.wait_for_story({"evse_1": 8, "evse_2": 16}, {"evse_1": 8, "evse_2": 8})
     assert bench.warnings() == []
+
+
+def test_solar_modes(benches: Mapping[str, Bench]) -> None:
+    """First there is no sun: the carport has its minimum, on one phase. Then there is some for two."""
+    bench = benches["solar_modes"]
+    bench.wait_for_story({"garage": 0, "carport": 6, "drive": 0})
+
+    def both_have_half(of_W: float = 11_540) -> bool:
+        newest = {evse: sent[-1] for evse, sent in bench.book.sent.items()}
+        shares_W = [
+            newest[evse].current_A * (newest[evse].phases or 0) * 230 for evse in ("garage", "carport")
+        ]
+        return all(0.45 * of_W <= share <= 0.5 * of_W + 1 for share in shares_W)
+
+    bench.wait_for(both_have_half, "half of the surplus for each of two")
+    assert {(sent.current_A, sent.phases) for sent in bench.book.sent["carport"]} >= {(6.0, 1)}
+    assert {sent.current_A for sent in bench.book.sent["drive"]} == {0}
+    bench.wait_for(
+        lambda: has_drawn_three(bench, "garage"), "a car that charges on three phases with the sun"
+    )
+    assert [line for line in bench.warnings() if "meter missing" not in line] == [], "until it has spoken"
+
+
+def has_drawn_three(bench: Bench, evse: str) -> bool:
+    """Whether the EVSE has measured a current on all of its phases."""
+    return any(min(drawn) >= 6 for drawn in bench.drawn_A(evse))
 
 
 def test_every_example_is_run_by_a_test(tmp_path: Path) -> None:
