@@ -92,7 +92,7 @@ class Draw:
     def note_car(self, now_s: float, *, is_there: bool) -> None:
         """Take note of whether there is a car; the next one knows nothing of the limits of the one before."""
         if not is_there:
-            self.car_since_s = math.inf
+            self.car_since_s, self.changed_at_s = math.inf, -math.inf
         elif self.car_since_s == math.inf:
             self.car_since_s = now_s
 
