@@ -15,6 +15,8 @@ from hil.runtime.wire import ProtocolError, decode
 
 Json = dict[str, Any]
 
+_TIMEOUT_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class EnergyMessage:
@@ -70,7 +72,7 @@ class Observer:
         except OSError as error:
             raise OSError(f"broker {self._broker}: {error.strerror or error}") from error
         self._client.loop_start()
-        if not self._subscribed.wait(10.0):
+        if not self._subscribed.wait(_TIMEOUT_S):
             raise TimeoutError(f"broker {self._broker} does not answer")
         return self
 

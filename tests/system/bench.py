@@ -18,7 +18,7 @@ from hil.runtime.join import environment_of
 from hil.runtime.manager import Manager
 from hil.runtime.wire import Topics, encode
 from tests.patience import WITHIN_S
-from tests.system.limits import LimitBook, Sent
+from tests.system.limits import LimitBook, Sent, is_due
 
 ROOT = Path(__file__).resolve().parents[2]
 Json = dict[str, Any]
@@ -81,7 +81,7 @@ class Bench:
 
         def are_in_force() -> bool:
             newest = self.book.newest_A
-            return all(abs(newest.get(evse, -1.0) - limit) < 0.01 for evse, limit in amperes.items())
+            return all(is_due(newest.get(evse), limit) for evse, limit in amperes.items())
 
         self.wait_for(are_in_force, f"limits {amperes}")
 

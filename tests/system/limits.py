@@ -8,6 +8,15 @@ NOTICED_LATE_S = 1.0
 """A charge point counts whole seconds, so it notices the end of a limit up to one late."""
 
 
+LEAST_RISE_A = 0.5
+"""A limit that is short of its due by less may stay there: smaller rises are not made."""
+
+
+def is_due(newest_A: float | None, due_A: float) -> bool:
+    """Whether a limit is what is due, or so close below that it will not rise any more."""
+    return newest_A is not None and due_A - LEAST_RISE_A < newest_A < due_A + 0.01
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One limit on its way to its EVSE.
@@ -70,7 +79,7 @@ class LimitBook:
             (sent for limits in self.sent.values() for sent in limits), key=lambda sent: sent.at
         ):
             newest[sent.limits["uuid"]] = sent.current_A
-            if ahead and all(abs(newest.get(evse, -1.0) - limit) < 0.01 for evse, limit in ahead[0].items()):
+            if ahead and all(is_due(newest.get(evse), limit) for evse, limit in ahead[0].items()):
                 ahead.pop(0)
         return not ahead
 

@@ -4,6 +4,7 @@ Five small sites run side by side in one EVerest, each with a story of its own: 
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.system.bench import Bench, running, to
+from tests.system.limits import is_due
 from tests.system.test_levels import leaf
 
 pytestmark = pytest.mark.xdist_group("sites")  # one run for all of them
@@ -105,11 +107,15 @@ def sites(leaves: Path, moving_leaves: Path) -> Json:
     }
 
 
+def newest_draw_A(bench: Bench, evse: str) -> tuple[float, ...]:
+    return bench.drawn_A(evse)[-1] if bench.drawn_A(evse) else (math.nan,)
+
+
 def wait_for_draw(bench: Bench, current_A: float, *evses: str) -> None:
     """Wait until cars draw so much on three phases."""
     for evse in evses:
         bench.wait_for(
-            lambda evse=evse: bench.drawn_A(evse)[-1:] == [(current_A,) * 3],  # type: ignore[misc]
+            lambda evse=evse: all(is_due(drawn, current_A) for drawn in newest_draw_A(bench, evse)),  # type: ignore[misc]
             f"{evse} drawing {current_A:g} A",
         )
 

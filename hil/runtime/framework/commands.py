@@ -15,7 +15,7 @@ from hil.runtime.wire import Json, Topics
 TIMEOUT_s = 300.0
 """How long a call waits for its result."""
 
-_SENT_TIMEOUT_s = 1.0
+_SENT_TIMEOUT_s = 5.0
 """How long a module that ends waits until its last answer is out."""
 
 ERROR_TYPE = "__everest__error_type"

@@ -8,7 +8,7 @@ from hil.runtime.framework.inbox import Mailbox
 from hil.runtime.framework.link import Link
 from hil.runtime.wire import Era, Json, ProtocolError, Topics
 
-_TIMEOUT_s = 5.0
+_TIMEOUT_s = 15.0
 _ATTEMPTS = 2
 
 

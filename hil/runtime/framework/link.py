@@ -20,7 +20,7 @@ from hil.runtime.wire import Json
 Receive = Callable[[str, bytes | bytearray], None]
 
 _KEEPALIVE_s = 20
-_ANSWER_TIMEOUT_s = 5.0
+_ANSWER_TIMEOUT_s = 30.0
 _TCP = (socket.AF_INET, socket.AF_INET6)
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 """An option of Linux only."""

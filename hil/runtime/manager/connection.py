@@ -9,7 +9,7 @@ from hil.runtime.broker import BrokerAddress
 from hil.runtime.manager.problems import RunError
 from hil.runtime.wire import QOS
 
-_TIMEOUT_s = 5.0
+_TIMEOUT_s = 30.0
 
 
 class Connection:
@@ -35,18 +35,24 @@ class Connection:
         )
         self._lost = lost
         self._closing = False
-        self._gone = threading.Event()
+        self._gone = False
+        self._told = threading.Event()
         self._subscribed = threading.Event()
         self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_unsubscribe = lambda *_: self._told.set()
 
     @property
     def alive(self) -> bool:
         """False once the broker has gone."""
         return self._client.is_connected()
 
-    def gone_within(self, timeout_s: float) -> bool:
-        """Tell whether the broker has gone, or goes right now."""
-        return self._gone.wait(timeout_s)
+    def still_there(self) -> bool:
+        """Tell whether the broker answers; this end may not have noticed yet that it has gone."""
+        self._told.clear()
+        if not self._gone:
+            self._client.unsubscribe("nothing")  # of all questions to a broker the one without effect
+            self._told.wait(_TIMEOUT_s)
+        return not self._gone
 
     def open(self, topic_filters: Collection[str]) -> None:
         """Connect and subscribe.
@@ -104,6 +110,7 @@ class Connection:
             raise RunError(f"broker {self._address} does not confirm messages")
 
     def _on_disconnect(self, *_: object) -> None:
-        self._gone.set()
+        self._gone = True
+        self._told.set()
         if not self._closing:
             self._lost()

@@ -22,7 +22,6 @@ from hil.runtime.manager.service import ConfigService
 from hil.runtime.wire import Era, ProtocolError, Topics, decode, encode
 
 _TICK_s = 0.5
-_BROKER_GRACE_s = 0.2
 
 
 def _print(line: str) -> None:
@@ -340,7 +339,7 @@ class Manager:
     def _on_exit(self, process: ModuleProcess) -> None:
         module_type = self.config.modules[process.module_id].manifest.module_type
         code = process.exit_code
-        if self._connection.gone_within(_BROKER_GRACE_s):
+        if not self._connection.still_there():
             self._on_broker_lost()  # modules end when the broker goes, and some notice it before we do
             return
         lines = "".join(f"\n  | {line}" for line in process.last_lines)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hil.runtime.manager.service import ConfigService, Forward, answer_to_set
 from hil.runtime.wire import Era, Json, ProtocolError, Topics, decode, encode
 
-_REPLY_TIMEOUT_s = 5.0
+_REPLY_TIMEOUT_s = 15.0
 _ATTEMPTS = 2
 
 

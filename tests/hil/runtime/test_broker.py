@@ -3,6 +3,7 @@
 import getpass
 import queue
 import socket
+import statistics
 import threading
 import time
 import uuid
@@ -114,14 +115,19 @@ def test_the_embedded_broker_answers_without_nagles_delay(topic: str) -> None:
         address.connect(client)
         client.loop_start()
         inbox = subscribe(client, topic)
-        began = time.monotonic()
-        for _ in range(20):
+
+        def trip_s() -> float:
+            began = time.monotonic()
             client.publish(topic, b"x", 2)
             inbox.get(timeout=WITHIN_S)
-        mean_s = (time.monotonic() - began) / 20
+            return time.monotonic() - began
+
+        # One delayed acknowledgement alone takes 0.04 s; without, even a busy machine is quick at times.
+        deadline = time.monotonic() + WITHIN_S
+        while statistics.median(trip_s() for _ in range(20)) > 0.03:
+            assert time.monotonic() < deadline
         client.disconnect()
         client.loop_stop()
-    assert mean_s < 0.02  # one delayed acknowledgement alone takes 0.04 s
 
 
 def test_the_embedded_broker_stops_with_clients_connected_and_frees_its_port() -> None:

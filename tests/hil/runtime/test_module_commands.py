@@ -2,7 +2,6 @@
 
 import queue
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -317,27 +316,3 @@ def test_a_void_command_without_arguments_passes_validation(world: World) -> Non
     start_shop(world)
     for call_id, args in (("id-1", {}), ("id-2", None)):
         assert "error" not in world.manager.call("modules/shop/impl/main/cmd/reset", args, call_id)
-
-
-# --- speed ---
-
-
-def test_a_hundred_concurrent_calls_take_a_fraction_of_a_second(world: World) -> None:
-    """One after the other they would take 4.4 s on a broker with default settings, 44 ms each."""
-    start_shop(world, load=lambda args: args["key"])
-    client, shop = world.client()
-
-    def call(number: int) -> Any:
-        return client.call_command(shop, "load", {"key": str(number)})
-
-    with ThreadPoolExecutor(32) as threads:
-        list(threads.map(call, range(32)))  # so that the threads are there
-        best_s = min(_time(lambda: list(threads.map(call, range(100)))) for _ in range(3))
-    # 0.1 s on an idle machine; the rest is for one that also runs other tests, or amqtt in this very process.
-    assert best_s < 1.0
-
-
-def _time(action: Any) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start

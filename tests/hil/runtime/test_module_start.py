@@ -3,12 +3,14 @@
 import getpass
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 
-from hil.runtime.framework import Module, RuntimeSession, definitions
+from hil.runtime.framework import Module, RuntimeSession
+from hil.runtime.framework.inbox import Mailbox
 from hil.runtime.wire import Era
 from tests.brokers import Mosquitto, require_mosquitto
 from tests.hil.runtime.module_world import MODULE_NAMES, World
@@ -17,8 +19,18 @@ from tests.patience import WITHIN_S
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(definitions, "_TIMEOUT_s", 0.1)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Wait only a moment for one topic, since it never comes."""
+
+    def impatient_for(topic: str) -> None:
+        take = Mailbox.take
+
+        def take_soon(mailbox: Mailbox, each: str, timeout_s: float) -> tuple[str, Any]:
+            return take(mailbox, each, 0.1 if each.endswith(topic) else timeout_s)
+
+        monkeypatch.setattr(Mailbox, "take", take_soon)
+
+    return impatient_for
 
 
 # --- environment ---
@@ -178,7 +190,8 @@ def test_module_sends_nothing_to_a_manager_of_an_unknown_era(interfaces: bytes, 
     assert manager.on_topic("config/request") == []
 
 
-def test_module_tells_that_no_manager_is_there(world: World, impatient: None) -> None:
+def test_module_tells_that_no_manager_is_there(world: World, impatient: Callable[[str], None]) -> None:
+    impatient("interfaces")
     with pytest.raises(RuntimeError, match=rf"{world.prefix}interfaces.*is a manager running at prefix"):
         Module(world.session("shop"))
 
@@ -191,7 +204,8 @@ def test_module_tells_that_the_manager_does_not_know_it(world: World) -> None:
         Module(world.session("shop"))
 
 
-def test_module_asks_twice_before_it_gives_up(world: World, impatient: None) -> None:
+def test_module_asks_twice_before_it_gives_up(world: World, impatient: Callable[[str], None]) -> None:
+    impatient("modules/shop/response")
     world.configs["shop"] = None
     assert world.manager
     with pytest.raises(RuntimeError, match="modules/shop/response"):
@@ -199,7 +213,8 @@ def test_module_asks_twice_before_it_gives_up(world: World, impatient: None) -> 
     world.manager.wait_for_topic("config/request", 2)
 
 
-def test_module_tells_which_definition_never_came(world: World, impatient: None) -> None:
+def test_module_tells_which_definition_never_came(world: World, impatient: Callable[[str], None]) -> None:
+    impatient("manifests/Client")
     manager = world.manager
     manager.send_raw("manifests/Client", b"", retain=True)
     manager.wait_for_topic("manifests/Client", 2)
