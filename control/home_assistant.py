@@ -32,7 +32,7 @@ def _value(key: str, **more: str) -> JsonObject:
 def _of_phases(what: str, key: str) -> dict[str, JsonObject]:
     return {
         f"{what} {phase}": {
-            "value_template": f"{{{{ (value_json.{key} | default({{}})).{phase} }}}}",
+            "value_template": f"{{{{ (value_json.{key} | default({{}})).{phase} | default(none) }}}}",
             **_CURRENT,
         }
         for phase in _PHASES
@@ -69,16 +69,16 @@ class HomeAssistant:
 
     Parameters
     ----------
-    module_id : str
-        Part of the devices' ids.
+    owner : str
+        Begin of the devices' ids: the module, with the prefix of its topics if they have one.
     root : str
         Root of the topics of the MQTT API.
     retain : callable
         Publishes something that stays at a topic; None takes it away.
     """
 
-    def __init__(self, module_id: str, root: str, retain: Callable[[str, JsonObject | None], None]) -> None:
-        self._module_id = module_id
+    def __init__(self, owner: str, root: str, retain: Callable[[str, JsonObject | None], None]) -> None:
+        self._owner = owner
         self._root = root
         self._retain = retain
         self._announced: set[str] = set()
@@ -88,7 +88,7 @@ class HomeAssistant:
         kind, _, quoted = name.partition("/")
         if kind not in _SENSORS or (state is not None and name in self._announced):
             return
-        device_id = _plain(f"{self._module_id}_{kind}_{unquote(quoted)}")
+        device_id = _plain(f"{self._owner}_{kind}_{unquote(quoted)}")
         topic = f"{PREFIX}/{device_id}/config"
         if state is None:
             self._announced.discard(name)

@@ -156,16 +156,17 @@ class Metrics:
         for uuid, count in switches.items():
             before = seen.get(uuid, 0)
             new = count - before if count >= before else count  # fewer: a new session
-            if new:
-                self._switches.labels(uuid).inc(new)
+            # Also by 0: Prometheus sees no increase in a series that begins with its first event.
+            self._switches.labels(uuid).inc(new)
         self._switches_seen = switches
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Count a limit that was answered, or was not."""
+        failures = self._failures.labels(outcome.uuid)  # there from the beginning, as above
         if outcome.error is None:
             self._dispatch.observe(outcome.seconds)
         else:
-            self._failures.labels(outcome.uuid).inc()
+            failures.inc()
 
     def _histogram(self, name: str, meaning: str) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", meaning, buckets=_SECONDS, registry=self.registry)

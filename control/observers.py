@@ -66,7 +66,7 @@ class Observers:
                 statistics=statistics,
                 clock=clock,
             )
-        sinks = [*_everest(outside), *_over_mqtt(settings, self._mqtt)]
+        sinks = [*_everest(outside), *_over_mqtt(settings, broker, self._mqtt)]
         self._telemetry = Telemetry(states, sinks, clock, notices)
 
     def start(self) -> None:
@@ -115,12 +115,13 @@ def _mqtt(settings: Settings, broker: Broker, outside: Outside, commands: Comman
     return MqttApi(broker, settings.module_id, commands.call, outside.log)
 
 
-def _over_mqtt(settings: Settings, mqtt: MqttApi | None) -> list[Sink]:
+def _over_mqtt(settings: Settings, broker: Broker, mqtt: MqttApi | None) -> list[Sink]:
     if mqtt is None:
         return []
     sinks: list[Sink] = [mqtt.show]
     if settings.home_assistant:
         from control.home_assistant import HomeAssistant  # noqa: PLC0415 - see above
 
-        sinks.append(HomeAssistant(settings.module_id, mqtt.root, mqtt.retain).show)
+        owner = f"{broker.prefix}{settings.module_id}"
+        sinks.append(HomeAssistant(owner, mqtt.root, mqtt.retain).show)
     return sinks

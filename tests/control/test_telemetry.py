@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import jsonschema
 import pytest
@@ -204,6 +206,34 @@ def test_home_assistant_finds_every_part(site: Site, listener: Listener) -> None
     )
     listener.wait(lambda seen: seen.get("grid/reply/pause", {}).get("status") == "Accepted")
     listener.wait(lambda seen: seen["grid/evse/b%2Fleft"]["current_A"] == 0)
+
+
+def test_two_installations_on_one_broker_have_devices_of_their_own(
+    shared_mosquitto: str, listener: Listener
+) -> None:
+    module, prefixes = f"grid_{uuid4()}", ("garages/left/", "garages/right/")
+    sites = []
+    for prefix in prefixes:
+        settings = Settings.from_config(
+            module, {"fuse_limit_A": 32, "mqtt_api": True, "home_assistant": True}
+        )
+        broker = replace(broker_of(shared_mosquitto), prefix=prefix)
+        outside = Outside({"a": Child()}, EverestPlayed(), RecordingLog(), broker=broker)
+        sites.append(EnergySite(settings, None, outside))
+        sites[-1].start()
+        sites[-1].handlers.request("a", evse("a"))
+        sites[-1].wake()
+    owners = [f"garages_2f_{side}_2f_{module}" for side in ("left", "right")]
+    devices = [f"homeassistant/device/{owner}_evse_a/config" for owner in owners]
+    for device, prefix in zip(devices, prefixes, strict=True):
+        listener.wait(lambda seen, device=device: device in seen)  # type: ignore[misc]
+        state_topic = listener.newest[device]["components"]["State"]["state_topic"]
+        assert state_topic == f"{prefix}everest_api/energy_manager/{module}/evse/a"
+    found = [listener.newest[device]["components"].values() for device in devices]
+    left, right = ({component["unique_id"] for component in components} for components in found)
+    assert not left & right
+    for site in sites:
+        site.stop()
 
 
 @pytest.mark.mosquitto
