@@ -15,6 +15,7 @@ from hil.scenario.recording import LogEntry, Series, Spell
 from hil.scenario.words import Language, When, WordsError
 
 if TYPE_CHECKING:
+    from hil.scenario.scenario import Scenario
     from numpy.typing import NDArray
 
 Verdict = tuple[bool, str]
@@ -23,15 +24,27 @@ ASSERTIONS: Language[Claim] = Language()
 
 METER_A = 0.15
 """What no meter can tell from nothing."""
-_FAULTS = ("warning", "error")
+_FAULTS = ("warning", "error", "critical")
+_BEGUN_S = 10.0
+"""By then every meter has been heard."""
 
 
 class Look:
     """An outcome, with the moments of sentences in seconds."""
 
-    def __init__(self, outcome: Outcome, seconds: Callable[[When], float]) -> None:
+    def __init__(self, outcome: Outcome, scenario: Scenario) -> None:
         self.outcome = outcome
-        self.seconds = seconds
+        self._scenario = scenario
+
+    def seconds(self, moment: When) -> float:
+        """Give a moment in seconds after the start."""
+        return self._scenario.seconds(moment)
+
+    def measured_by(self, meter: str) -> list[str]:
+        """Names by which the log may call what a meter measures."""
+        site = self._scenario.site
+        grid = {self._scenario.nodes[0]: site.grid} if site.grid is not None else {}
+        return [name for name, part in {**grid, **site.nodes}.items() if part.meter == meter]
 
     def event(self, text: str) -> Spell:
         """Find the one event with these words."""
@@ -214,10 +227,10 @@ def _nobody_paused(look: Look, moment: When, moment2: When) -> Verdict:
     return True, "nobody"
 
 
-@ASSERTIONS.add("at most {number} cars charge at a time[ from {moment} to {moment2}]", "more than 1 A")
+@ASSERTIONS.add("at most {number} cars charge at a time[ from {moment} to {moment2}]", "more than 5 A")
 def _at_a_time(look: Look, number: int, moment: When | None = None, moment2: When | None = None) -> Verdict:
     outcome = look.outcome
-    charging = np.sum([outcome.vectors(f"draw/{evse}").max(axis=1) > 1.0 for evse in outcome.evses], axis=0)
+    charging = np.sum([outcome.vectors(f"draw/{evse}").max(axis=1) > 5.0 for evse in outcome.evses], axis=0)
     most = int(charging[_between(look, moment, moment2)].max())
     return most <= number, f"at most {most}"
 
@@ -318,13 +331,15 @@ def _fault_reported(look: Look, evse: str, duration: float, text2: str) -> Verdi
 
 @ASSERTIONS.add("meter {meter} is reported within {duration} of {text2}", "a warning names the meter")
 def _meter_reported(look: Look, meter: str, duration: float, text2: str) -> Verdict:
+    names = [f"meter {meter}", *(f"{node}: meter" for node in look.measured_by(meter))]
     lines = [entry for entry in look.outcome.log if entry.level in _FAULTS]
-    return _found_in(look, lines, meter, duration, look.event(text2).began_s)
+    lines = [entry for entry in lines if any(name in entry.text for name in names)]
+    return _found_in(look, lines, "", duration, look.event(text2).began_s)
 
 
-@ASSERTIONS.add("nothing is reported", "no warning, no error")
+@ASSERTIONS.add("nothing is reported", "no warning, no error, once it has begun")
 def _silence(look: Look) -> Verdict:
-    return _no_lines(look, "")
+    return _no_lines(look, "", since_s=_BEGUN_S)
 
 
 @ASSERTIONS.add("the log never says {text}", "no line of the log has these words")
@@ -452,8 +467,9 @@ def _found_in(
     return is_soon, f"{when}: {found.text}"
 
 
-def _no_lines(look: Look, text: str) -> Verdict:
-    found = [entry for entry in look.outcome.log if entry.level in _FAULTS and text in entry.text]
+def _no_lines(look: Look, text: str, since_s: float = 0.0) -> Verdict:
+    log = [entry for entry in look.outcome.log if entry.level in _FAULTS and entry.at_s >= since_s]
+    found = [entry for entry in log if text in entry.text]
     return not found, f"{look.outcome.clock(found[0].at_s)}: {found[0].text}" if found else "nothing"
 
 

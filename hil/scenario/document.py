@@ -122,8 +122,8 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
         What it is, in a line, and why, in some.
     start : str
         Time of day, or date and time.
-    lasts : Seconds
-        How long.
+    lasts : str
+        How long: ``90 s``, ``20 min``, ``1 h 30 min``.
     site : str or mapping
         A site file: its path, relative to this file, or its content.
     settings : mapping
@@ -138,10 +138,14 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
         What must hold; ``assert`` in the file.
     shows : list of str
         What this is an example of.
+    starts : bool
+        False: settings or site file are wrong, and the module says so in place of starting.
+    trunk : bool
+        EVerest's EVSEs are connected to the module's trunk.
     """
 
     title: str
-    lasts: Seconds
+    lasts: str
     site: Any
     about: str = ""
     start: str = "00:00"
@@ -156,3 +160,5 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
     events: dict[str, Any] = {}
     assertions: list[str] = []
     shows: list[str] = []
+    starts: bool = True
+    trunk: bool = False

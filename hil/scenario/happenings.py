@@ -97,29 +97,29 @@ def _limit(world: World, node: str, limits: dict[str, float], *, dimming: bool =
     return lambda: world.module.order("clear_limit", node=node, source=source)
 
 
-@EVENTS.add(f"{{node}} is limited to {{amperes}}{_FOR}", "a limit from outside")
-def _limited_A(world: World, node: str, amperes: float) -> Undo:
-    return _limit(world, node, {"current_A": amperes})
+@EVENTS.add(f"{{place}} is limited to {{amperes}}{_FOR}", "a limit from outside")
+def _limited_A(world: World, place: str, amperes: float) -> Undo:
+    return _limit(world, place, {"current_A": amperes})
 
 
-@EVENTS.add(f"{{node}} is limited to {{power}}{_FOR}", "a limit from outside")
-def _limited_W(world: World, node: str, power: float) -> Undo:
-    return _limit(world, node, {"power_W": power})
+@EVENTS.add(f"{{place}} is limited to {{power}}{_FOR}", "a limit from outside")
+def _limited_W(world: World, place: str, power: float) -> Undo:
+    return _limit(world, place, {"power_W": power})
 
 
 @EVENTS.add(
-    "{node} is limited to {amperes}, and to {amperes2} if that is not renewed within {duration2}",
+    "{place} is limited to {amperes}, and to {amperes2} if that is not renewed within {duration2}",
     "a limit with a fallback, whose sender falls silent",
 )
-def _fallback(world: World, node: str, amperes: float, amperes2: float, duration2: float) -> Undo:
+def _fallback(world: World, place: str, amperes: float, amperes2: float, duration2: float) -> Undo:
     return _limit(
-        world, node, {"current_A": amperes}, valid_for_s=duration2, fallback={"current_A": amperes2}
+        world, place, {"current_A": amperes}, valid_for_s=duration2, fallback={"current_A": amperes2}
     )
 
 
-@EVENTS.add(f"{{node}} is dimmed to {{power}}{_FOR}", "the grid operator dims")
-def _dimmed(world: World, node: str, power: float) -> Undo:
-    return _limit(world, node, {"power_W": power}, dimming=True)
+@EVENTS.add(f"{{place}} is dimmed to {{power}}{_FOR}", "the grid operator dims")
+def _dimmed(world: World, place: str, power: float) -> Undo:
+    return _limit(world, place, {"power_W": power}, dimming=True)
 
 
 @EVENTS.add(
@@ -318,6 +318,11 @@ def _nonsense(world: World, evse: str) -> Undo:
 def _killed(world: World) -> Undo:
     world.module.kill()
     return world.module.start
+
+
+@EVENTS.add(f"decisions fail{_FOR}", "a defect in this software")
+def _fails(world: World) -> Undo:
+    return world.module.fail()
 
 
 @EVENTS.add("the module restarts", "stopped and started, with what it has kept")

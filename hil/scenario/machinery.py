@@ -44,7 +44,13 @@ class VirtualDispatcher(Dispatcher):
 
 
 class VirtualControlLoop(ControlLoop):
-    """Runs the step at its interval, and at once when woken."""
+    """Runs the step at its interval, and at once when woken.
+
+    Attributes
+    ----------
+    is_failing : bool
+        Every step fails.
+    """
 
     def __init__(
         self,
@@ -55,6 +61,7 @@ class VirtualControlLoop(ControlLoop):
         name: str = "",
     ) -> None:
         super().__init__(step, interval_s, clock, on_failure, name)
+        self.is_failing = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_woken = False
         self._quiet_until_s = 0.0
@@ -93,6 +100,8 @@ class VirtualControlLoop(ControlLoop):
         self._is_woken = False
         self._plan(self._interval_s)
         try:
+            if self.is_failing:
+                raise RuntimeError("a defect, put in by the scenario")
             due_s = self._step(self._clock())
         except Exception as error:  # noqa: BLE001 - as the control loop does
             self._on_failure(error)

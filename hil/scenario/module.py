@@ -12,7 +12,7 @@ from control.dispatch import Dispatcher
 from control.everest import Outside
 from control.loop import ControlLoop
 from control.manager import Decision
-from control.settings import Settings
+from control.settings import Settings, SettingsError
 from control.site import EnergySite
 from control.workings import Workings
 from hil.scenario.clock import SiteClock
@@ -57,6 +57,7 @@ class VirtualModule:
         self._clock = clock
         self.log = _Log(log)
         self._write = log
+        self._has_trunk, self._problem = scenario.has_trunk, scenario.problem
         links = scenario.site.buses
         self.lines = {
             name: MemoryLine(stage.buses[name], link)
@@ -98,10 +99,19 @@ class VirtualModule:
         if self._site is not None:
             return
         outside = Outside(
-            {name: self._way(evse) for name, evse in self._everest.items()}, _Everest(self._write), self.log
+            {name: self._way(evse) for name, evse in self._everest.items()},
+            _Everest(self._write),
+            self.log,
+            has_trunk=self._has_trunk,
         )
         workings = Workings(self._make_loop, self._make_dispatcher, self._make_bridge)
-        self._site = EnergySite(self._settings, self._site_file, outside, self._clock, workings)
+        try:
+            if self._problem is not None:
+                raise SettingsError(self._problem)
+            self._site = EnergySite(self._settings, self._site_file, outside, self._clock, workings)
+        except SettingsError as error:
+            self._write("critical", str(error))
+            return
         self._site.start()
         self._published_at_s.clear()
 
@@ -147,6 +157,14 @@ class VirtualModule:
             self._bridge.renew()
         self.publish(all_of_them=True)
         self._loop.put_off(self.settles_in_s)
+
+    def fail(self) -> Callable[[], None]:
+        """Have every decision fail, as a defect would; gives what ends that."""
+        loop = self._loop
+        if loop is None:
+            return lambda: None
+        loop.is_failing = True
+        return lambda: setattr(loop, "is_failing", False)
 
     def check(self) -> None:
         """Raise what should have ended nobody, if there is something."""

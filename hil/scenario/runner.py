@@ -8,6 +8,7 @@ next event and before the next change of a load, and as soon as any current has 
 import asyncio
 import logging
 import math
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -40,6 +41,8 @@ LEAP_STEP_S = 2.0
 SHORTEST_LEAP_S = 4.0
 DRIFT_A = 0.4
 """Whoever leaps must not sleep through more."""
+EXPLAIN_S = 5.0
+_DECIMALS = re.compile(r"(\d)\.\d+")
 _WAITING = ("turn", "wait")
 """Words of reasons that will not hold for long."""
 
@@ -104,10 +107,11 @@ class _Run:
         self._reasons = {name: States() for name in self._stage.evses}
         self._decided: Instant | None = None
         self._decisions = 0
+        self._explained: dict[str, tuple[str, float]] = {}
         self._grants_A = dict.fromkeys(self._stage.evses, 0.0)
         self._budgets_A = list(self._stage.fuses_A.values())
         self._recorder = self._new_recorder()
-        self._quiet_since_s = self._eventful_until_s = 0.0
+        self._quiet_since_s = self._eventful_until_s = self._awake_until_s = 0.0
         self._seen_A: list[float] = []
         self._leap_s = SHORTEST_LEAP_S
 
@@ -272,8 +276,16 @@ class _Run:
             limit = limits["limits_root_side"].get("ac_max_current_A", {"value": 0.0, "source": ""})
             if abs(limit["value"] - self._grants_A[name]) > 0.05:
                 self._quiet_since_s = now_s
+                self._explained.pop(name, None)
             self._grants_A[name] = limit["value"]
-            self._reasons[name].note(now_s, str(limit["source"]))
+            self._take_reason(now_s, name, str(limit["source"]))
+
+    def _take_reason(self, now_s: float, name: str, source: str) -> None:
+        """Ask why an EVSE has what it has, when that is likely to be something else."""
+        before, at_s = self._explained.get(name, ("", -math.inf))
+        if source != before or now_s - at_s >= EXPLAIN_S:
+            self._explained[name] = (source, now_s)
+            self._reasons[name].note(now_s, _DECIMALS.sub(r"\1", self.module.explain(name)))
 
     def _limits_of_nodes(self, decision: Decision) -> list[float]:
         """Limit of each node that is in force, from wherever it comes."""
@@ -294,6 +306,8 @@ class _Run:
         is_quiet = now_s - self._quiet_since_s >= QUIET_S and now_s >= self._eventful_until_s
         if not is_quiet or not self._stage.is_settled:
             self._leap_s = SHORTEST_LEAP_S
+            return 0.0
+        if now_s < self._awake_until_s:
             return 0.0
         self._leap_s = min(2.0 * self._leap_s, self._longest_leap_s())
         margin_s = self.module.settles_in_s + 0.5
@@ -322,6 +336,7 @@ class _Run:
             if not stage.is_settled or self._has_drifted(now):
                 break
         self.module.leap(gone_s)
+        self._awake_until_s = self._clock.now_s + self.module.settles_in_s + TICK_S
         assert abs(self._clock.now_s - began_s - gone_s) < 1e-6
         self._observe()
 
@@ -339,7 +354,7 @@ def judge(scenario: Scenario, outcome: Outcome) -> list[Check]:
     for line in scenario.assertions:
         sentence, blanks = ASSERTIONS.read(line.text, scenario.names)
         try:
-            holds, found = sentence.meaning(Look(outcome, scenario.seconds), **blanks)
+            holds, found = sentence.meaning(Look(outcome, scenario), **blanks)
         except WordsError as error:
             holds, found = False, str(error)
         checks.append(Check(line.text, bool(holds), found, line.line))

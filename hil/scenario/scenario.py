@@ -12,7 +12,7 @@ import yaml
 
 from bsp.yaml_file import FileError, Key, YamlFile
 from control.settings import Settings, SettingsError
-from control.site_file import SiteFile, load_site
+from control.site_file import SiteError, SiteFile, load_site
 from energy_management.measurement import Vector3
 from energy_management.site import ROTATIONS
 from hil.plant.car import CarModel
@@ -119,6 +119,8 @@ class Scenario:
         Length.
     rotations : mapping of EVSE to Rotation
         How each is really wired.
+    problem : str or None
+        Why the site file cannot be used, if it is meant to be wrong.
     """
 
     name: str
@@ -138,6 +140,8 @@ class Scenario:
     assertions: tuple[Line, ...]
     shows: tuple[str, ...]
     site_text: str
+    has_trunk: bool = False
+    problem: str | None = None
 
     @property
     def evses(self) -> list[str]:
@@ -162,6 +166,7 @@ class Scenario:
             "board": list(site.bridged_relays),
             "device": [*site.bridged_meters, *site.bridged_connectors, *site.bridged_relays],
             "load": list(self.loads),
+            "place": [*self.nodes, *self.evses],
         }
 
     @property
@@ -217,11 +222,18 @@ class _Reader:
         self._start = self._read_start()
         midnight = self._start.replace(hour=0, minute=0, second=0)
         self._starts_at_s = (self._start - midnight).total_seconds()
+        self._lasts_s = self._duration(("lasts",), self._document.lasts)
 
     def scenario(self) -> Scenario:
         """Read everything."""
         document = self._document
-        site_text, site = self._site()
+        problem = None
+        try:
+            site_text, site = self._site()
+        except SiteError as error:
+            if document.starts:
+                raise
+            site_text, site, problem = "", _loaded("grid: {fuse: 63 A}", self._path.name), str(error)
         known = [*site.evses, *site.connectors]
         nodes = [MODULE, *site.nodes]
         self._check_names(known, nodes)
@@ -237,7 +249,7 @@ class _Reader:
             site=site,
             settings=document.settings,
             start=self._start,
-            lasts_s=document.lasts,
+            lasts_s=self._lasts_s,
             cars={name: self._car(name, car) for name, car in document.cars.items()},
             loads=self._loads(),
             sun=self._sun(),
@@ -249,6 +261,8 @@ class _Reader:
             ),
             shows=tuple(document.shows),
             site_text=site_text,
+            has_trunk=document.trunk,
+            problem=problem,
         )
         self._check_sentences(result)
         self._file.check()
@@ -290,11 +304,8 @@ class _Reader:
             text = "\n".join(line[indent:] for line in lines[:end])
         else:
             text = yaml.safe_dump(given)
-        with tempfile.TemporaryDirectory(prefix="scenario-") as directory:
-            # with its lines where they are in the scenario, so that errors name the right ones
-            path = Path(directory) / self._path.name
-            path.write_text("\n" * node.start_mark.line + text + "\n", encoding="utf-8")
-            return text + "\n", load_site(path)
+        # with its lines where they are in the scenario, so that errors name the right ones
+        return text + "\n", _loaded("\n" * node.start_mark.line + text, self._path.name)
 
     def _check_names(self, evses: list[str], nodes: list[str]) -> None:
         document, problem = self._document, self._file.problem
@@ -322,10 +333,16 @@ class _Reader:
         try:
             if not re.fullmatch(words.MOMENT, text):
                 raise WordsError(f"must be a moment like 06:00, day 2 06:00 or +90 s, not '{text}'")
-            return When(text).seconds(self._starts_at_s, self._document.lasts)
+            return When(text).seconds(self._starts_at_s, self._lasts_s)
         except WordsError as error:
             self._file.problem(key, str(error))
             return 0.0
+
+    def _duration(self, key: Key, text: str) -> float:
+        if not re.fullmatch(words.BLANKS["duration"][0], text):
+            self._file.problem(key, f"must be a duration like 90 s, 20 min or 1 h 30 min, not '{text}'")
+            self._file.check()
+        return words.duration(text)
 
     def _number(self, key: Key, text: object, unit: str) -> float:
         """Read a quantity with one of the units of a kind."""
@@ -437,6 +454,14 @@ class _Reader:
             read()
         except WordsError as error:
             self._file.problem(key, str(error))
+
+
+def _loaded(text: str, name: str) -> SiteFile:
+    """Load a site from a text; errors call it by a name."""
+    with tempfile.TemporaryDirectory(prefix="scenario-") as directory:
+        path = Path(directory) / name
+        path.write_text(text + "\n", encoding="utf-8")
+        return load_site(path)
 
 
 _EXAMPLES = {"amperes": "16 A", "power": "4 kW", "energy": "7 kWh", "percent": "30 %"}

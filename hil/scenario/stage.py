@@ -19,6 +19,8 @@ from hil.scenario.scenario import MODULE, VOLTAGE_V, CarPlan, LoadPlan, Scenario
 NOISE_A = 0.01
 NOISE_V = 0.2
 """Standard deviations of what meters show: no two readings of a real one are the same."""
+_NO_FUSE_A = 63.0
+"""Where the site file gives none, there is one all the same."""
 _MODELS = {"family": FAMILY, "lively": LIVELY}
 
 
@@ -57,8 +59,7 @@ class Stage:
         self._scenario = scenario
         self._random = Random(f"{seed} meters")
         site = scenario.site
-        assert site.grid is not None
-        self.fuses_A = {MODULE: site.grid.fuse, **{name: node.fuse for name, node in site.nodes.items()}}
+        self.fuses_A = {MODULE: site.grid.fuse if site.grid else _NO_FUSE_A, **{name: node.fuse for name, node in site.nodes.items()}}
         self.breakers = {name: Breaker(fuse_A) for name, fuse_A in self.fuses_A.items()}
         self.tripped_at_s: dict[str, float] = {}
         self._parents = {name: node.parent for name, node in site.nodes.items()}
@@ -148,8 +149,7 @@ class Stage:
 
     def _metered_nodes(self) -> Mapping[str, str | None]:
         site = self._scenario.site
-        assert site.grid is not None
-        return {MODULE: site.grid.meter, **{name: node.meter for name, node in site.nodes.items()}}
+        return {MODULE: site.grid.meter if site.grid else None, **{name: node.meter for name, node in site.nodes.items()}}
 
     def _metered_evses(self) -> Mapping[str, str | None]:
         site = self._scenario.site
