@@ -27,6 +27,8 @@ DEVICE_WITHIN_S = 60.0
 """How long a charger may take that runs the sequence by itself."""
 CONFIRM_WITHIN_S = 60.0
 """How long to watch the phases of the car afterwards."""
+TRY_FOR_S = 120.0
+"""How long to begin anew with contacts that fall off amid the sequence, as when their board loses power."""
 FAILURES_TOLERATED = 2
 """After as many failures no switch is tried until the car has left."""
 SAFE_PHASES = 1
@@ -167,7 +169,7 @@ class PhaseSwitch:
         self.locked = locked
         self._equipment = equipment
         self._target = memory.phases
-        self._since = self._looked_at = now
+        self._since = self._looked_at = self._began_at = now
         self._paused_at = math.inf
         self._is_told = False
         self._is_tripped = False
@@ -269,6 +271,8 @@ class PhaseSwitch:
         return orders
 
     def _begin(self, phases: int, now: float) -> None:
+        if not self.is_under_way:
+            self._began_at = now
         self._target = phases
         self._is_told = False
         self._paused_at = math.inf
@@ -376,6 +380,8 @@ class PhaseSwitch:
 
     def _closing(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
         if seen.selected != self._target and now - seen.at <= FRESH_S:
+            if seen.main_open and now - self._began_at < TRY_FOR_S:
+                return self._bring_back(now)
             return self._fail(f"the contact for {self._target} phases moved by itself", now)
         if seen.main_open is False and seen.at >= self._since:
             self._go(Step.CONFIRMING, now)

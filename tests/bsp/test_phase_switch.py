@@ -256,6 +256,30 @@ def test_contacts_that_fall_off_before_the_car_draws_again_are_noticed_at_once()
     assert not site.main_open
 
 
+def test_a_contact_that_falls_off_before_the_main_one_closes_is_no_fault() -> None:
+    site = Installation(BOARD, Memory(phases=1))
+    site.switch.request(3, site.now)
+    while site.switch.step is not Step.CLOSING:
+        site.second()
+    site.selected = 1  # the board was without power for a moment
+    site.seconds(30)
+    assert (site.switch.memory.fault, site.selected, site.main_open) == (None, 1, False)
+
+
+def test_a_contact_that_falls_off_again_and_again_is_one() -> None:
+    site = Installation(BOARD, Memory(phases=3))
+    site.switch.request(1, site.now)
+    while site.switch.memory.fault is None:
+        site.second()
+        assert site.now < 200.0
+        if site.switch.step is Step.CLOSING:
+            site.selected = 3
+    assert site.now > 120.0
+    assert site.switch.memory.fault == "the contact for 1 phases moved by itself"
+    assert site.paused
+    assert site.main_open
+
+
 @pytest.mark.parametrize(
     ("step", "contact", "lost_from"),
     [
