@@ -127,6 +127,8 @@ class _Recorder:
         if message.kind == "enforce_limits":
             self._in_force[message.data["uuid"]] = message.data
             return
+        if message.kind != "energy_flow_request":
+            return  # what somebody of the same name tells on this broker
         self._before_request.append(dict(self._in_force))
         if self.requests > len(self._transcript.requests):  # the last comes again when it has been answered
             self.done.set()

@@ -18,6 +18,7 @@ class Listener:
 
     def __init__(self, address: str) -> None:
         self._changed = threading.Condition()
+        self._topics: set[str] = set()
         self.newest: dict[str, Any] = {}
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe(
@@ -30,6 +31,7 @@ class Listener:
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         with self._changed:
+            self._topics.add(message.topic)
             name = message.topic.removeprefix(ROOT)
             if "/command/" not in name:
                 self.newest[name] = json.loads(message.payload) if message.payload else None
@@ -47,5 +49,8 @@ class Listener:
         self._client.publish(f"{ROOT}{name}", payload, 1)
 
     def close(self) -> None:
+        """Leave nothing on the broker that another test could take for its own."""
+        for topic in self._topics:
+            self._client.publish(topic, b"", 1, retain=True)
         self._client.disconnect()
         self._client.loop_stop()

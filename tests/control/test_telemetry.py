@@ -89,7 +89,7 @@ class Site:
         outside = Outside(
             dict(self.children), EverestPlayed(), self.log, broker=broker_of(broker), has_powermeter=True
         )
-        self.site = EnergySite(settings, None, outside)
+        self.site = EnergySite(settings, None, outside, VirtualClock())  # nothing ever becomes stale
         self.site.start()
 
     def live(self, *names: str) -> None:

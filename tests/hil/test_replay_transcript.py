@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from energy_management import EnergyManager, ManagerConfig
+from hil.observer import EnergyMessage
 from hil.replay.answers import Answers, marked
 from hil.replay.comparison import Limit, Verdict, compare, stretches
 from hil.replay.direct import direct_answers
-from hil.replay.live import live_answers
+from hil.replay.live import _Recorder, live_answers
 from hil.replay.transcript import (
     Request,
     Run,
@@ -223,6 +224,15 @@ def test_the_answers_to_a_request_are_told_from_those_to_others() -> None:
     assert answers.wait(second, second_mark, new, 0), "what it has is what it shall have"
     answers.take(next(iter(new.values())))
     assert answers.wait(second, second_mark, {}, 0)
+
+
+def test_what_others_of_the_same_name_tell_is_no_request() -> None:
+    transcript = load_transcript(ONE_EVSE)
+    recorder = _Recorder(transcript)
+    recorder.take(EnergyMessage(transcript.trunk_id, "allocation", {"evses": []}))
+    assert recorder.requests == 0
+    recorder.take(EnergyMessage(transcript.trunk_id, "energy_flow_request", transcript.requests[0].data))
+    assert recorder.requests == 1
 
 
 def live_verdicts(file: Path, broker: str, *, as_child: bool) -> list[Verdict]:

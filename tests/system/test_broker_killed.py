@@ -4,13 +4,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from hil.observer import EnergyMessage, Observer
 from hil.runtime.manager import run_config
 from tests.brokers import Mosquitto
 from tests.patience import WITHIN_S
+from tests.system.limits import is_due
 from tests.system.test_sites import evse, manager
 
 PREFIX = "killed_broker/"
@@ -41,7 +41,10 @@ class Watch:
 
     def wait_for_draw(self, **amperes: float) -> None:
         with self._changed:
-            done = self._changed.wait_for(lambda: self._drawn_A == pytest.approx(amperes), WITHIN_S)
+            done = self._changed.wait_for(
+                lambda: all(is_due(self._drawn_A.get(evse), due_A) for evse, due_A in amperes.items()),
+                WITHIN_S,
+            )
         assert done, f"drawn {self._drawn_A}, limits {self._limits_A}"
 
 
