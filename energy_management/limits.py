@@ -70,7 +70,7 @@ class Limiter:
         if self.sun is None:
             return Network(self.tree, kinds)
         if with_surplus and exists(self.sun.shares):
-            watts = self.demand.takes_part * self.watts_per_ampere(phases)
+            watts = self.demand.takes_part * self.watts_per_ampere(self.drawn_on(phases))
             kinds.append(self.sun.kind(self.tree, watts, self.demand.slots, given_A))
         return Network(self.tree, kinds).capped(self.sun.most_A)
 
@@ -81,7 +81,7 @@ class Limiter:
         if self._rotations:
             loaded = self.loaded(phases)
             labels, loads = PHASES, list(takes_part * loaded)
-            phases = np.minimum(phases, loaded.sum(axis=0))
+            phases = self.drawn_on(phases)
         current_A, power_W = self.limits.values[CURRENT_A], self.limits.values[POWER_W]
         room_A = [current_A] * len(labels)
         if self.meters is not None and (self.meters.taken_A < 0).any():
@@ -101,6 +101,10 @@ class Limiter:
     def watts_per_ampere(self, phases: Floats) -> Floats:
         """Power at the root of the tree for 1 A per phase of each EVSE."""
         return phases * (self.nominal_voltage_V / self.watt_scale[self.tree.evses])
+
+    def drawn_on(self, phases: Floats) -> Floats:
+        """On how many phases EVSEs draw that charge on so many, since not every car uses all of them."""
+        return np.minimum(phases, self.loaded(phases).sum(axis=0)) if self._rotations else phases
 
     def loaded(self, phases: Floats) -> Bools:
         """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""

@@ -96,10 +96,10 @@ class Switching:
         self._config = config
         self._now_s = monotonic_s
 
-    def observe(self, state: EvseState, urgency: int, present: int) -> None:
-        """Take note of the phases that an EVSE reports; without a car its session is over."""
+    def observe(self, state: EvseState, present: int | None) -> None:
+        """Take note of the phases that an EVSE reports; None when its session is over."""
         state.switched_at = [at_s for at_s in state.switched_at if at_s > self._now_s - HOUR_S]
-        if urgency == IDLE:
+        if present is None:
             state.active_phases, state.switches, state.one_phase_best_at = None, 0, None
             return
         if state.active_phases is None:
@@ -198,8 +198,8 @@ def decide(
     demand = limiter.demand
     switching = Switching(config, monotonic_s)
     reported = limiter.limits.values[ACTIVE_PHASES, limiter.tree.evses, active].tolist()
-    for state, urgency, phases in zip(states, demand.urgency.tolist(), reported, strict=True):
-        switching.observe(state, urgency, int(phases))
+    for state, is_over, phases in zip(states, _sessions_over(limiter), reported, strict=True):
+        switching.observe(state, None if is_over else int(phases))
     choice = choices(demand, config.switch_3ph1ph_while_charging_mode)
     if not choice.exists:
         return Decision(choice.present, choice.present, np.inf, [])
@@ -237,3 +237,17 @@ def decide(
         if best[evse, active] != wanted:
             may_change_at = min(may_change_at, switching.may_rise_at(states[evse]))
     return Decision(best, np.minimum(fewer, best), may_change_at, short)
+
+
+def _sessions_over(limiter: Limiter) -> list[bool]:
+    """Tell whose session is over, as EVerest has it: without a car, or finished.
+
+    EVerest calls an EVSE finished, too, while it stops because it has been given nothing. That says nothing
+    of those that the sun stops and starts.
+    """
+    tree, sun = limiter.tree, limiter.sun
+    over: list[bool] = (limiter.demand.urgency == IDLE).tolist()
+    if sun is not None:
+        for evse in sun.patience_s:
+            over[evse] &= tree.nodes[int(tree.evses[evse])].get("evse_state") != "Finished"
+    return over

@@ -223,7 +223,8 @@ class _Solar:
             ],
             dtype=np.float64,
         )
-        need_W = self.limiter.watts_per_ampere(phases[:, None])[:, 0] * demand.minimum_A[:, slot]
+        watts = self.limiter.watts_per_ampere(self.limiter.drawn_on(phases[:, None]))
+        need_W = watts[:, 0] * demand.minimum_A[:, slot]
         return [float(watts) for watts in need_W]
 
     def _thresholds(self, evse: int) -> Thresholds:

@@ -41,6 +41,7 @@ class SunnyCar:
     weight: float = 1.0
     most_A: float = 16.0
     most_phases: int = 3
+    car_phases: int = 3
     can_switch: bool = True
     is_there: bool = True
     limits: list[tuple[float, int]] = field(default_factory=list)
@@ -54,7 +55,7 @@ class SunnyCar:
     @property
     def current_A(self) -> Vector3:
         """Per phase."""
-        on_two = self.drawn_A if self.phases > 1 else 0.0
+        on_two = self.drawn_A if min(self.phases, self.car_phases) > 1 else 0.0
         return self.drawn_A, on_two, on_two
 
     @property
@@ -67,7 +68,9 @@ class SunnyCar:
         """As in a request."""
         if not self.is_there:
             return "Unplugged"
-        return "Charging" if self.limits and self.limits[-1][0] >= 6 else "PausedEVSE"
+        if self.limits and self.limits[-1][0] >= 6:
+            return "Charging"
+        return "Finished" if self.drawn_A else "PausedEVSE"  # so EVerest calls it while it stops
 
     def take(self, current_A: float, phases: int | None, now_s: int) -> None:
         """Take a limit; zero comes without a number of phases."""

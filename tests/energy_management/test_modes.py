@@ -106,6 +106,10 @@ class TestPv:
         site = one_car("pv", leaves(4200), can_switch=False).run(300)
         assert drawn_W(site) == pytest.approx(4200, abs=1)
 
+    def test_a_one_phase_car_on_three_phases_has_all_of_the_sun_once_that_is_seen(self) -> None:
+        site = one_car("pv", leaves(4300, 3000), can_switch=False, car_phases=1, most_A=32).run(900)
+        assert drawn_W(site) == pytest.approx(3000, abs=1)
+
     def test_a_car_that_comes_waits_like_one_that_is_there(self) -> None:
         site = one_car("pv", leaves(5000), is_there=False).run(300)
         assert site.limits_A == {"car": 0}
@@ -268,10 +272,10 @@ class TestPhases:
         assert most_in_an_hour(switched_at) <= 3
         assert site.cars["car"].ended_at == []
 
-    def test_the_switches_of_a_session_count_too(self) -> None:
+    def test_the_switches_of_a_session_count_too_and_a_pause_begins_no_new_one(self) -> None:
         site = SunnySite(
             {"car": SunnyCar()},
-            lambda now_s: -6000 if now_s % 600 < 350 else -2000,
+            leaves(6000, 2000, 0, 6000, 2000, 0, 6000, 2000, 0, 6000, 2000, 6000),
             config={
                 "switch_3ph1ph_time_hysteresis_s": 60,
                 "switch_3ph1ph_max_nr_of_switches_per_session": 2,
@@ -279,6 +283,7 @@ class TestPhases:
             decide_s=10,
         ).run(3600)
         assert len(site.cars["car"].switched_at) == 2
+        assert len(site.cars["car"].ended_at) >= 2
 
 
 def most_in_an_hour(times: list[int]) -> int:
