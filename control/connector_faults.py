@@ -19,7 +19,7 @@ ERRORS: dict[FaultKind, str] = {
 
 
 class ConnectorFaults:
-    """Keeps track of the faults of all connectors.
+    """Keeps track of the faults of all connectors; the sub-type of an error is the name of its connector.
 
     Parameters
     ----------
@@ -32,26 +32,21 @@ class ConnectorFaults:
     def __init__(self, notices: Notices, everest: Everest | None) -> None:
         self._notices = notices
         self._everest = everest
-        self._faults: dict[str, tuple[FaultKind, str]] = {}
+        self._raised: dict[str, str] = {}
 
     def note(self, connector: str, kind: FaultKind, text: str | None) -> None:
         """Take note of what is wrong with a connector; None is nothing."""
-        before = self._faults.pop(connector, None)
         if text is None:
             self._notices.clear(f"connector/{connector}", f"{connector}: well again")
         else:
             self._notices.raise_(f"connector/{connector}", f"{connector}: {text}")
-            self._faults[connector] = kind, text
-        if before != self._faults.get(connector):
-            for changed in {kind, before[0] if before is not None else kind}:
-                self._show(changed)
-
-    def _show(self, kind: FaultKind) -> None:
-        """Have one error of each kind active, which names all connectors that it is about."""
-        error = ERRORS.get(kind)
-        if self._everest is None or error is None:
+        error = ERRORS.get(kind) if text is not None else None
+        before = self._raised.pop(connector, None)
+        if error is not None:
+            self._raised[connector] = error
+        if self._everest is None or error == before:
             return
-        self._everest.clear_error("control", error)
-        texts = [f"{name}: {text}" for name, (of, text) in sorted(self._faults.items()) if of == kind]
-        if texts:
-            self._everest.raise_error("control", error, "; ".join(texts))
+        if before is not None:
+            self._everest.clear_error("control", before, connector)
+        if error is not None:
+            self._everest.raise_error("control", error, f"{connector}: {text}", connector)

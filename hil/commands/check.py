@@ -30,7 +30,7 @@ def check(
             typer.echo("the site file is right")
             return
         loaded = RunConfig.load(config, installation=prefix, log=notes.append)
-        remarks = check_station(loaded, config.resolve().parent)
+        remarks = check_station(loaded, loaded.settings.etc_dir)
     except (ConfigError, FileError) as error:
         fail(str(error))
     for text in [*notes, *(remark.text for remark in remarks if not remark.is_error)]:

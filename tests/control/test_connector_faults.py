@@ -14,10 +14,10 @@ OVERCURRENT = "evse_manager/MREC4OverCurrentFailure"
 
 
 class Errors:
-    """Errors that are active, as EVerest sees them."""
+    """Errors that are active, as EVerest sees them, by type and sub-type."""
 
     def __init__(self) -> None:
-        self.active: dict[str, str] = {}
+        self.active: dict[tuple[str, str], str] = {}
         self.raised = 0
 
     def publish(self, implementation: str, variable: str, value: object) -> None:
@@ -25,12 +25,12 @@ class Errors:
 
     def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
         assert implementation == "control"
-        assert error_type not in self.active, "EVerest refuses an error that is active already"
-        self.active[error_type] = message
+        assert (error_type, sub_type) not in self.active, "EVerest refuses an error that is active already"
+        self.active[error_type, sub_type] = message
         self.raised += 1
 
     def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
-        self.active.pop(error_type, None)
+        del self.active[error_type, sub_type]
 
 
 def test_a_fault_is_an_error_while_it_lasts_and_is_said_once() -> None:
@@ -38,25 +38,27 @@ def test_a_fault_is_an_error_while_it_lasts_and_is_said_once() -> None:
     faults = ConnectorFaults(Notices(log), errors)
     for _ in range(3):
         faults.note("carport", "overcurrent", "draws 20.0 A, 10 A are allowed")
-    assert errors.active == {OVERCURRENT: "carport: draws 20.0 A, 10 A are allowed"}
+    assert errors.active == {(OVERCURRENT, "carport"): "carport: draws 20.0 A, 10 A are allowed"}
     assert errors.raised == 1
     faults.note("carport", "contactor", "stuck")
-    assert errors.active == {CONTACTOR: "carport: stuck"}
+    assert errors.active == {(CONTACTOR, "carport"): "carport: stuck"}
     faults.note("carport", "charger", None)
     assert errors.active == {}
     assert log.at("warning") == ["carport: draws 20.0 A, 10 A are allowed", "carport: stuck"]
     assert log.at("info") == ["carport: well again"]
 
 
-def test_one_error_names_all_connectors_that_it_is_about() -> None:
+def test_each_connector_has_its_own_error_named_by_the_sub_type() -> None:
     errors = Errors()
     faults = ConnectorFaults(Notices(RecordingLog()), errors)
     faults.note("yard", "communication", "does not answer")
     faults.note("carport", "communication", "does not answer")
-    text = errors.active["evse_board_support/CommunicationFault"]
-    assert text == "carport: does not answer; yard: does not answer"
+    silent = "evse_board_support/CommunicationFault"
+    assert errors.active.keys() == {(silent, "yard"), (silent, "carport")}
+    faults.note("carport", "charger", "E17")
+    assert errors.active == {(silent, "yard"): "yard: does not answer"}, "EVerest has no error for that"
     faults.note("carport", "charger", None)
-    assert list(errors.active.values()) == ["yard: does not answer"]
+    assert errors.active.keys() == {(silent, "yard")}
 
 
 def test_without_the_control_interface_faults_are_in_log_and_status_only() -> None:

@@ -64,6 +64,10 @@ def changes(directory: Path) -> dict[str, Changes]:
             "right": {"plug_in_after_s": 6},
         },
         "hierarchy": plugged_in("bay_1", "bay_2", "bay_3", "yard"),
+        "one_instance": {
+            **plugged_in("bay_1", "bay_2", "bay_3", "yard"),
+            "site": {"site_file": str(ROOT / "examples/one_instance/site.yaml")},
+        },
         "drop_in": plugged_in("evse_manager_1", "evse_manager_2"),
         "single_charger": plugged_in("evse"),
     }
@@ -132,6 +136,13 @@ def test_hierarchy_of_nodes_of_both_kinds(benches: Mapping[str, Bench]) -> None:
     assert bench.book.highest_sum_A(["bay_1", "bay_2", "bay_3", "yard"], SETTLE_S) <= 40 + 1e-6
     handed = {(m.module_id, m.data["uuid"]) for _, m in bench.seen if m.kind == "enforce_limits"}
     assert ("bay_2", "bay_1") not in handed, "our node hands a limit only to the child it is for"
+    assert bench.warnings() == []
+
+
+def test_one_instance_with_all_fuses_gives_what_the_hierarchy_gives(benches: Mapping[str, Bench]) -> None:
+    bench = benches["one_instance"]
+    bench.wait_for_limits(bay_1=8, bay_2=8, bay_3=12, yard=12)
+    assert bench.book.highest_sum_A(["bay_1", "bay_2"], SETTLE_S) <= 16 + 1e-6
     assert bench.warnings() == []
 
 

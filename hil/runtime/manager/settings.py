@@ -38,6 +38,8 @@ class Settings:
         Where files are looked for; what the configuration names goes first, relative to its directory.
     logging_config_file
         Handed to modules, which insist on an existing file.
+    etc_dir
+        Where relative paths of modules begin: the directory of the configuration, as in an installation.
     """
 
     prefix: str
@@ -52,6 +54,7 @@ class Settings:
     types_dirs: tuple[Path, ...]
     errors_dirs: tuple[Path, ...]
     logging_config_file: Path
+    etc_dir: Path
 
     @classmethod
     def of(
@@ -97,6 +100,7 @@ class Settings:
             logging_config_file=base / settings["logging_config_file"]
             if "logging_config_file" in settings
             else Path(__file__).with_name("default_logging.cfg"),
+            etc_dir=base.resolve(),
         )
 
     def directories_of(self, module_type: str) -> list[Path]:
@@ -113,7 +117,7 @@ class Settings:
         """The retained ``settings`` that modules read."""
         return {
             "prefix": str(ROOT),
-            "etc_dir": str(ROOT),
+            "etc_dir": str(self.etc_dir),
             "data_dir": str(ROOT),
             "modules_dir": str(self.modules_dirs[0]),
             "telemetry_prefix": self.telemetry_prefix,
