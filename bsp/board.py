@@ -9,7 +9,7 @@ from typing import Any, Literal
 from bsp.hub import HubCall
 from bsp.leaf import Capabilities
 from bsp.phase_driver import Position
-from bsp.phase_switch import Equipment
+from bsp.phase_terms import Equipment
 from bsp.registers import Value
 from bsp.transport import NoAnswerError
 

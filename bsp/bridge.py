@@ -22,7 +22,7 @@ from bsp.hub import HubCall, HubLink, HubTransport
 from bsp.meter import Meter
 from bsp.phase_choice import phase_driver
 from bsp.phase_driver import PhaseActuator
-from bsp.phase_switch import Memory
+from bsp.phase_terms import Memory
 from bsp.relays import PhaseContactors, RelayBoard
 from bsp.transport import BusError, ModbusTransport, SerialLink, TcpLink, Transport
 from energy_management.measurement import Reading

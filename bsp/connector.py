@@ -20,7 +20,7 @@ from bsp.device import Device, Sample
 from bsp.meter import reading
 from bsp.overdraw import OverdrawGuard
 from bsp.phase_driver import PhaseDriver
-from bsp.phase_switch import Seen
+from bsp.phase_terms import Seen
 from bsp.profile import ConnectorProfile
 from bsp.transport import BusError, RefusedError
 from energy_management.measurement import Reading

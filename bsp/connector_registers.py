@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bsp.charger_controls import PhaseSwitching
 from bsp.device import Sample
 from bsp.meter import reading
-from bsp.profile import MEASURANDS, ConnectorProfile, PhaseSwitching, State
+from bsp.profile import MEASURANDS, ConnectorProfile, State
 from bsp.registers import Value
 from energy_management.measurement import Reading, Vector3
 

@@ -3,7 +3,7 @@
 from bsp.device import Device
 from bsp.phase_driver import PhaseActuator, PhaseDriver
 from bsp.phase_registers import PhaseRegisters
-from bsp.phase_switch import Memory
+from bsp.phase_terms import Memory
 from bsp.profile import ConnectorProfile
 
 

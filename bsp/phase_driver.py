@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from bsp.phase_switch import Equipment, Memory, PhaseSwitch, Seen, Step
+from bsp.phase_switch import PhaseSwitch, Step
+from bsp.phase_terms import Equipment, Memory, Seen
 from bsp.registers import Value
 from bsp.transport import BusError
 

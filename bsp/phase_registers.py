@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from bsp.charger_controls import PhaseSwitching
 from bsp.connector_registers import phase_writes, selected_phases
 from bsp.device import Device
 from bsp.phase_driver import Position
-from bsp.phase_switch import Equipment
-from bsp.profile import ConnectorProfile, PhaseSwitching
+from bsp.phase_terms import Equipment
+from bsp.profile import ConnectorProfile
 from bsp.registers import Value
 
 

@@ -7,11 +7,12 @@ Time in which it could not look, for want of an answer, does not count: silence 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
-from typing import Literal
 
-from bsp.profile import State
+from bsp.phase_terms import Equipment, Memory, Orders, Seen
+
+__all__ = ["Equipment", "Memory", "Orders", "PhaseSwitch", "Seen", "Step"]
 
 NO_LOAD_A = 1.0
 """Below this, on every phase, a contact may move."""
@@ -50,92 +51,6 @@ class Step(Enum):
     FAULT = "fault"
 
 
-@dataclass(frozen=True, slots=True)
-class Equipment:
-    """What does the switching.
-
-    Attributes
-    ----------
-    by_itself : bool
-        The charger runs the whole sequence when told the number.
-    main_contactor : bool
-        A contactor of ours must open before phases are selected.
-    hold_off_s : float
-        Least time between two switches.
-    """
-
-    by_itself: bool = False
-    main_contactor: bool = False
-    hold_off_s: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was measured last.
-
-    Attributes
-    ----------
-    at : float
-        When, in monotonic seconds.
-    state : str
-        IEC 61851 state.
-    current_A : float or None
-        The largest of all phases; None is unknown.
-    selected : int or None
-        Phases selected, by feedback; None is unknown.
-    main_open : bool or None
-        The main contactor, by feedback; None is unknown.
-    drawing : int
-        Phases with current.
-    """
-
-    at: float
-    state: State
-    current_A: float | None
-    selected: int | None = None
-    main_open: bool | None = None
-    drawing: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What to do now; None leaves a contact as it is."""
-
-    pause: bool = False
-    main: Literal["open", "closed"] | None = None
-    select: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What must survive a restart.
-
-    Attributes
-    ----------
-    phases : int
-        Phases selected.
-    under_way : bool
-        A switch had begun and not ended: the position of the contacts is not known.
-    switches, failures : int
-        Switches since the car came, and attempts that were given up.
-    fault : str or None
-        A latched fault.
-    ready_at : float or None
-        No switch before this time. Monotonic seconds, which mean nothing to another process: see `later`.
-    """
-
-    phases: int = 3
-    under_way: bool = False
-    switches: int = 0
-    failures: int = 0
-    fault: str | None = None
-    ready_at: float | None = None
-
-    def later(self, by_s: float) -> "Memory":
-        """Give the same in the time of another clock, which is so much ahead."""
-        return self if self.ready_at is None else replace(self, ready_at=self.ready_at + by_s)
-
-
 class PhaseSwitch:
     """The sequence for one connector.
 
@@ -152,7 +67,7 @@ class PhaseSwitch:
         What does the switching.
     now : float
         Monotonic seconds.
-    memory : Memory
+    memory : Memory, optional
         As it was kept. If a switch was under way, the contacts are first brought to one phase.
     locked : bool
         Begin no switch, by order of a person. One that is under way is ended, and contacts that are not where
@@ -160,8 +75,9 @@ class PhaseSwitch:
     """
 
     def __init__(
-        self, equipment: Equipment, now: float, memory: Memory = Memory(), *, locked: bool = False
+        self, equipment: Equipment, now: float, memory: Memory | None = None, *, locked: bool = False
     ) -> None:
+        memory = memory or Memory()
         if memory.ready_at is not None:  # whatever the clock of the process before has shown
             memory = replace(memory, ready_at=min(memory.ready_at, now + equipment.hold_off_s))
         self.memory = memory

@@ -7,7 +7,7 @@ from typing import Literal
 from bsp.bus import Priority
 from bsp.device import Device
 from bsp.phase_driver import Position
-from bsp.phase_switch import Equipment
+from bsp.phase_terms import Equipment
 from bsp.registers import Value
 from bsp.relay_profile import RelayProfile
 from bsp.transport import BusError, NoAnswerError

@@ -355,6 +355,7 @@ class Anything(RuleBasedStateMachine):
         self.opened_at = self.selected_at = -1e9
         self.had_fault = False
         self.tripped = False
+        self.welded = False
         self.steady_looks = 0
 
     @property
@@ -375,7 +376,7 @@ class Anything(RuleBasedStateMachine):
             current_A,
             selected=self.selected,
             main_open=self.main_open if self.equipment.main_contactor else None,
-            drawing=self.selected if current_A else 0,
+            drawing=(3 if self.welded else self.selected) if current_A else 0,
         )
 
     @rule(steps=st.integers(1, 12))
@@ -391,6 +392,10 @@ class Anything(RuleBasedStateMachine):
 
     def obey(self, orders: Orders) -> None:
         no_load = self.current_A < NO_LOAD_A
+        moves = orders.main is not None or (orders.select is not None and orders.select != self.selected)
+        if moves and not (self.tripped and orders.main == "open"):
+            assert self.now - self.last_seen.at <= FRESH_S, "moved on an old reading"
+            assert self.last_seen.state not in ("C", "D"), "moved while the car had asked for current"
         if orders.main is not None:
             assert no_load or (self.tripped and orders.main == "open"), "main contactor moved under load"
             assert orders.main == "open" or self.now - self.selected_at >= DEAD_TIME_S
@@ -415,6 +420,17 @@ class Anything(RuleBasedStateMachine):
         if self.reads:
             self.last_seen = self.look()
         self.switch.request(phases, self.now)
+
+    @rule(for_s=st.sampled_from([3.0, 30.0, 300.0]))
+    def be_silent(self, for_s: float) -> None:
+        """Nobody can look, so nothing is done; the car goes on with what it was doing."""
+        self.now += for_s
+        self.lag_s += for_s
+
+    @rule()
+    def weld(self) -> None:
+        """L2 and L3 stay joined whatever the auxiliary contact shows."""
+        self.welded = True
 
     @rule(reads=st.booleans())
     def lose_replies(self, reads: bool) -> None:
@@ -470,6 +486,11 @@ class Anything(RuleBasedStateMachine):
         """As soon as it has looked: contacts may have moved by themselves meanwhile."""
         if hasattr(self, "switch") and self.steady_looks > 1:
             assert self.switch.memory.phases == self.selected
+
+    @invariant()
+    def a_weld_that_shows_in_the_current_is_not_overlooked(self) -> None:
+        if hasattr(self, "switch") and self.steady_looks > 1 and self.switch.memory.phases == 1:
+            assert self.last_seen.drawing <= 1
 
 
 TestAnything: Any = Anything.TestCase
