@@ -9,6 +9,7 @@ import pytest
 
 from control.dispatch import CONCURRENT_CALLS, Dispatcher, Outcome
 from tests.control.sample import Child, VirtualClock, limits
+from tests.patience import WITHIN_S
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_slow_evse_has_one_call_under_way_at_most(dispatcher: Dispatcher) -> N
     for amperes in range(6, 30):
         dispatcher.offer([limits("a", amperes)], {"a": slow})
     dispatcher.offer([limits("a", 6, valid_for=99)], {"a": slow})
-    assert last.wait(5)
+    assert last.wait(WITHIN_S)
     assert most == 1
 
 
@@ -149,7 +150,7 @@ class Crowd:
         )
         with self._changed:
             self._offered += sent
-            assert self._changed.wait_for(lambda: self._answered == self._offered, 5)
+            assert self._changed.wait_for(lambda: self._answered == self._offered, WITHIN_S)
         return sent
 
     def stop(self) -> None:
@@ -196,10 +197,10 @@ def test_a_failed_call_is_tried_again_with_the_next_decision(clock: VirtualClock
     child = Child()
     child.error = RuntimeError("nobody implements it")
     dispatcher.offer([limits("a", 10)], {"a": child})
-    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=WITHIN_S)
     child.error = None
     assert dispatcher.offer([limits("a", 10)], {"a": child}) == 1
-    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=WITHIN_S)
     assert [str(outcome.error) for outcome in outcomes] == ["nobody implements it", "None"]
     dispatcher.stop()
 
@@ -292,30 +293,27 @@ def test_when_the_next_limit_runs_out(dispatcher: Dispatcher, clock: VirtualCloc
     assert dispatcher.next_end(["a"]) == math.inf
 
 
-def test_stop_is_quick_though_a_call_hangs(dispatcher: Dispatcher) -> None:
+def test_stop_does_not_wait_for_a_call_that_hangs(dispatcher: Dispatcher) -> None:
     child = Child()
     child.answers.clear()
     dispatcher.offer([limits("a", 10)], {"a": child})
     child.wait_called(1)
-    began = time.monotonic()
     assert dispatcher.stop(timeout_s=0.1) is False
-    assert time.monotonic() - began < 1
     dispatcher.offer([limits("b", 10)], {"b": child})
     assert child.called == 1
     child.answers.set()
 
 
-def test_a_hundred_slow_answers_take_no_longer_than_a_few(clock: VirtualClock) -> None:
-    """44 ms each is what a call takes on a broker with default settings."""
+def test_slow_answers_are_waited_for_side_by_side(clock: VirtualClock) -> None:
+    """None comes before as many calls as may be are under way."""
     all_sent = threading.Semaphore(0)
     dispatcher = Dispatcher(clock.monotonic, on_outcome=lambda _: all_sent.release())
-    never = threading.Event()
-    routes = {f"evse{n}": lambda _: never.wait(0.044) for n in range(100)}
-    began = time.monotonic()
+    together = threading.Barrier(CONCURRENT_CALLS, timeout=WITHIN_S)
+    routes = {f"evse{n}": lambda _: together.wait() for n in range(3 * CONCURRENT_CALLS)}
     dispatcher.offer([limits(uuid, 10) for uuid in routes], routes)
     for _ in routes:
-        assert all_sent.acquire(timeout=5)
-    assert time.monotonic() - began < 1.0  # one after the other: 4.4 s
+        assert all_sent.acquire(timeout=WITHIN_S)
+    assert not together.broken
     dispatcher.stop()
 
 
@@ -328,7 +326,7 @@ def amperes_in_force(dispatcher: Dispatcher, uuid: str) -> float:
 
 def settle(dispatcher: Dispatcher) -> None:
     """Wait until the dispatcher has taken note of every answer."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + WITHIN_S
     with dispatcher._changed:
         while any(lane.call_since is not None for lane in dispatcher._lanes.values()):
             assert time.monotonic() < deadline

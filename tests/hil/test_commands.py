@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,12 +31,28 @@ def test_help_lists_the_commands() -> None:
         assert command in result.stdout
 
 
-def test_run_starts_a_configuration_and_ends_after_its_time(tmp_path: Path) -> None:
+def test_run_starts_a_configuration(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"active_modules": {"garage": {"module": "SimEvse"}}}))
-    result = hil("run", str(config), "--seconds", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hil", "run", str(config)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert any("all modules are ready" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 0
+
+
+def test_run_ends_after_its_time(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"active_modules": {"garage": {"module": "SimEvse"}}}))
+    result = hil("run", str(config), "--seconds", "0.5")
     assert result.returncode == 0, result.stderr
-    assert "all modules are ready" in result.stderr
 
 
 def test_run_says_what_is_wrong_with_a_configuration(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from everest.framework import Module, RuntimeSession
 
+AT_ONCE = 16
+
 
 def evse(uuid: str, *, priority: bool) -> dict[str, Any]:
     root = {
@@ -42,14 +44,31 @@ def trunk(children: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+class Together:
+    """Answers no call before so many have been under way at once."""
+
+    def __init__(self) -> None:
+        self._under_way = self._most = 0
+        self._changed = threading.Condition()
+
+    def __call__(self, _: Any) -> None:
+        with self._changed:
+            self._under_way += 1
+            self._most = max(self._most, self._under_way)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._most >= AT_ONCE)
+            self._under_way -= 1
+
+
 def main() -> None:
     session = RuntimeSession()
     module = Module(session)
     setup = module.say_hello()
     is_trunk = (setup.configs.module or {})["as_trunk"]
     names = [name for name in module.implementations if name != "trunk"]
+    enforce_limits = (lambda _: None) if is_trunk else Together()
     for name in module.implementations:
-        module.implement_command(name, "enforce_limits", lambda _: None)
+        module.implement_command(name, "enforce_limits", enforce_limits)
     ready, stop = threading.Event(), threading.Event()
     module.shutdown_handler(stop.set)
     module.init_done(ready.set)

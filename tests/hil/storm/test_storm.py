@@ -17,6 +17,7 @@ STORM_SECONDS = float(os.environ.get("STORM_SECONDS", "1"))
 CHARGER = "webasto_next"
 
 
+@pytest.mark.xdist_group("storm")
 @pytest.mark.timeout(STORM_SECONDS + 4 * RECOVERS_WITHIN_S)
 def test_a_site_of_ten_devices_and_a_relay_board_survives() -> None:
     log = LogLines()
