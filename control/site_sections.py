@@ -121,10 +121,12 @@ class MqttSection(Section, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    host, port
-        Where it listens; by default EVerest's own broker, or port 1883, with `tls` 8883.
+    host : str or None
+        Where it listens; EVerest's own broker if not given.
+    port : int or None
+        1883 if not given, with `tls` 8883.
     username, password
-        Login.
+        Login, if it wants one.
     password_file : str or None
         File with the password alone, instead of `password`; relative to the site file.
     tls : bool

@@ -13,6 +13,7 @@ from control.site_sections import GRID, EvseSection, FuseSection
 from control.store.history import HistoryError, document
 from control.suggestions import rotation_line
 from energy_management import ManagerState
+from energy_management.site import ROTATIONS
 from hil.check.energy_tree import CONSUMERS, TRUNK, EnergyTree, values_of
 from hil.check.remarks import Remark, error, note
 from hil.runtime.manager.config import ModuleConfig
@@ -77,6 +78,7 @@ class Instance:
             return
         yield from self._evses(self.site)
         yield from self._fuses(self.site)
+        yield from self._fallbacks(self.site)
         yield from self._connected(self.site)
         yield from self._connectors(self.site, self.settings)
         yield from self._without_use(self.site)
@@ -136,6 +138,22 @@ class Instance:
                     "which a fuse needs"
                 )
 
+    def _fallbacks(self, site: SiteFile) -> Iterator[Remark]:
+        """Find fuses that do not carry what is drawn behind them when the manager is gone."""
+        grid = {GRID: site.grid} if site.grid is not None else {}
+        fuses: dict[str, FuseSection] = {**site.nodes, **grid}
+        for fuse, section in fuses.items():
+            behind = [name for name in site.bridged_connectors if fuse in _feeders(site, name)]
+            drawn_A = [0.0, 0.0, 0.0]
+            for name in behind:
+                for phase in _phases(site, name):
+                    drawn_A[phase] += site.bridged_connectors[name].fallback_A
+            if max(drawn_A) > section.fuse:
+                yield error(
+                    f"{self.name}: {fuse}: the fallback_current of {', '.join(behind)} is {max(drawn_A):g} A "
+                    f"together, its fuse {section.fuse:g} A: without a manager that is too much"
+                )
+
     def _connected(self, site: SiteFile) -> Iterator[Remark]:
         """Hold requirements against what the site file needs of them."""
         boards = [connection.module_id for connection in self._connections.get("bsp", [])]
@@ -183,6 +201,22 @@ class Instance:
         used = {device.bus for kind in devices for device in kind.values()}
         for bus in sorted(site.buses.keys() - used):
             yield note(f"{self.name}: buses.{bus} has no device")
+
+
+def _feeders(site: SiteFile, connector: str) -> Iterator[str]:
+    """Nodes above a connector, the nearest first."""
+    node = site.connectors[connector].node
+    while node in site.nodes:
+        yield node
+        node = site.nodes[node].parent
+    yield GRID
+
+
+def _phases(site: SiteFile, connector: str) -> tuple[int, ...]:
+    """Grid phases that a connector can load; all where its wiring is not known."""
+    rotation = ROTATIONS.get(site.connectors[connector].phase_rotation)
+    most = site.bridged_connectors[connector].capabilities.max_phase_count
+    return rotation[:most] if rotation is not None else (0, 1, 2)
 
 
 def _learnt_rotations(state_file: Path | None) -> dict[str, str]:

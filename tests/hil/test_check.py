@@ -163,6 +163,7 @@ def test_what_is_wrong_with_the_configuration(tmp_path: Path, right: str, wrong:
     assert "Traceback" not in outcome.err
 
 
+AT_20_A = "bus: lan, fallback_current: 20 A"
 WRONG_SITE = {
     "an EVSE that does not exist": (
         "garage:",
@@ -189,6 +190,11 @@ WRONG_SITE = {
         "grid: {fuse: 35 A, meter: house}",
         "grid: {fuse: 35 A, meter: house}\nnodes: {cellar: {fuse: 16 A}}",
         "grid: nodes.cellar feeds nothing: name it as node of evses or connectors, or as parent of nodes",
+    ),
+    "fallbacks that a fuse does not carry": (
+        "bus: lan, unit: 7, phase_rotation: L3 L1 L2}",
+        f"{AT_20_A}, unit: 7}}, west: {{profile: phoenix_charx, {AT_20_A}, unit: 8}}",
+        "grid: grid: the fallback_current of yard, west is 40 A together, its fuse 35 A",
     ),
     "a node that does not exist": (
         "phase_rotation: L1 L2 L3",
@@ -254,6 +260,19 @@ def test_what_is_worth_knowing(tmp_path: Path, right: str, wrong: str, remark: s
     outcome = check(tmp_path, site=SITE.replace(right, wrong))
     assert outcome.code == 0, outcome.err
     assert f"note: {remark}" in outcome.out
+
+
+def test_one_phase_chargers_on_phases_of_their_own_may_fall_back_together(tmp_path: Path) -> None:
+    """Three of 20 A each are 20 A on each phase, if it is known which is which."""
+    profile = (ROOT / "bsp/profiles/connectors/evse_din_wb.yaml").read_text()
+    (tmp_path / "one_phase.yaml").write_text(f"{profile}phases: 1\n")
+    site = "grid: {fuse: 35 A}\nbuses: {lan: {host: 127.0.0.1}}\nevses: {garage: {}}\nconnectors:\n"
+    for unit, rotation in enumerate(("L1 L2 L3", "L2 L3 L1", "L3 L1 L2"), 1):
+        more = f"unit: {unit}, phase_rotation: {rotation}"
+        site += f"  c{unit}: {{profile: one_phase.yaml, {AT_20_A}, {more}}}\n"
+    assert check(tmp_path, site=site).code == 0
+    outcome = check(tmp_path, site=site.replace("L3 L1 L2", "L1 L2 L3"))
+    assert "the fallback_current of c1, c2, c3 is 40 A together, its fuse 35 A" in outcome.err
 
 
 def test_one_device_in_the_site_files_of_two_instances(tmp_path: Path) -> None:
