@@ -208,7 +208,9 @@ class Player:
         self._news.put(Message(topic, message.retain, message.qos, payload))
 
     def publish(self, message: Message) -> None:
-        self._client.publish(self.prefix + message.topic, json.dumps(message.payload), 2).wait_for_publish(5)
+        self._client.publish(self.prefix + message.topic, json.dumps(message.payload), 2).wait_for_publish(
+            WITHIN_S
+        )
 
     def wait_for(self, topic: str) -> None:
         """Listen until a message with this topic comes."""

@@ -68,7 +68,7 @@ def test_it_asks_every_second_and_obeys(shared_amqtt: str, tmp_path: Path) -> No
 
     def enforce(current_A: float) -> None:
         root = {"ac_max_current_A": {"value": current_A, "source": "test"}}
-        limits = {"uuid": "garage", "valid_for": 10, "limits_root_side": root, "schedule": []}
+        limits = {"uuid": "garage", "valid_for": 600, "limits_root_side": root, "schedule": []}
         call = {"id": str(uuid.uuid4()), "args": {"value": limits}, "origin": "tester"}
         client.publish(topic, encode("Cmd", call), qos=2)
 
