@@ -18,6 +18,7 @@ from hil.scenario.terminal import show, show_sum
 
 
 def scenario(
+    *,
     files: Annotated[list[Path] | None, typer.Argument(help="Scenarios, or directories of them.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     html: Annotated[
@@ -58,7 +59,8 @@ def _load(files: list[Path]) -> list[Scenario]:
     paths = [path for file in files for path in (sorted(file.glob("*.yaml")) if file.is_dir() else [file])]
     if not paths:
         fail("no scenarios: name files, or a directory with some", USAGE)
-    scenarios, problems = [], []
+    scenarios: list[Scenario] = []
+    problems: list[str] = []
     for path in paths:
         try:
             scenarios.append(load_scenario(path))

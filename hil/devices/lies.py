@@ -1,4 +1,4 @@
-"""Devices that answer in good form, and wrong: what a meter shows that is broken, or wired or set up wrongly."""
+"""Devices that answer in good form, and wrong: broken, or wired or set up as they must not be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

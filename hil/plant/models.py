@@ -25,5 +25,6 @@ MODELS: Mapping[str, CarModel] = {
     "sleepy": CarModel(phases=3, max_current_A=16.0, capacity_Wh=58_000.0, sleeps_after=3),
     "slow": CarModel(phases=3, max_current_A=16.0, capacity_Wh=64_000.0, reaction_s=3.0, ramp_A_per_s=8.0),
 }
-"""``11 kW`` and the like are ordinary ones of their size; ``sleepy`` gives up after three interruptions, ``slow``
-uses all of the time that IEC 61851-1 gives it."""
+"""``11 kW`` and the like are ordinary ones of their size; ``sleepy`` gives up after three interruptions,
+``slow`` uses all of the time that IEC 61851-1 gives it.
+"""

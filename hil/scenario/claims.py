@@ -15,8 +15,9 @@ from hil.scenario.recording import LogEntry, Series, Spell
 from hil.scenario.words import Language, When, WordsError
 
 if TYPE_CHECKING:
-    from hil.scenario.scenario import Scenario
     from numpy.typing import NDArray
+
+    from hil.scenario.scenario import Scenario
 
 Verdict = tuple[bool, str]
 Claim = Callable[..., Verdict]
@@ -94,7 +95,7 @@ def _trips(look: Look, node: str) -> Verdict:
     "{node} draws at most {power}[ from {moment} to {moment2}][ for more than {duration}]",
     "sum of its phases",
 )
-def _draws_W(
+def _draws_W(  # noqa: PLR0917 (all by name)
     look: Look,
     node: str,
     power: float,

@@ -1,8 +1,9 @@
 """Virtual time: an event loop in which nothing ever waits, and clocks that can leap.
 
-There are two monotonic clocks. *Loop time* is that of all that runs at short intervals by itself: buses, polls, devices
-with their watchdogs. *Site time* is what decisions, readings and durations go by. Both run together, except in a
-leap: then site time goes on while loop time, and with it everything that waits for its turn, stands still.
+There are two monotonic clocks. *Loop time* is that of all that runs at short intervals by itself: buses,
+polls, devices with their watchdogs. *Site time* is what decisions, readings and durations go by. Both run
+together, except in a leap: then site time goes on while loop time, and with it everything that waits for its
+turn, stands still.
 """
 
 import asyncio

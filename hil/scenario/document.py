@@ -60,7 +60,7 @@ class LoadSection(Section, frozen=True, kw_only=True):
 
     node: str = GRID
     draws: Any = None
-    profile: dict[str, Any] = {}
+    profile: dict[str, Any] = msgspec.field(default_factory=dict)
     smooth: bool = False
     model: str | None = None
 
@@ -87,7 +87,7 @@ class SunSection(Section, frozen=True, kw_only=True):
     node: str = GRID
     peak: Watts = 0.0
     weather: str | None = None
-    profile: dict[str, Any] = {}
+    profile: dict[str, Any] = msgspec.field(default_factory=dict)
     smooth: bool = True
     phases: str = "each phase"
 
@@ -150,15 +150,15 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
     about: str = ""
     start: str = "00:00"
     seed: int = 1
-    settings: dict[str, Any] = {}
-    cars: dict[str, CarSection] = {}
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    cars: dict[str, CarSection] = msgspec.field(default_factory=dict)
     house: LoadSection | None = None
     pv: SunSection | None = None
-    loads: dict[str, LoadSection] = {}
-    everest: dict[str, EverestSection] = {}
-    wiring: dict[str, PhaseRotation] = {}
-    events: dict[str, Any] = {}
-    assertions: list[str] = []
-    shows: list[str] = []
+    loads: dict[str, LoadSection] = msgspec.field(default_factory=dict)
+    everest: dict[str, EverestSection] = msgspec.field(default_factory=dict)
+    wiring: dict[str, PhaseRotation] = msgspec.field(default_factory=dict)
+    events: dict[str, Any] = msgspec.field(default_factory=dict)
+    assertions: list[str] = msgspec.field(default_factory=list)
+    shows: list[str] = msgspec.field(default_factory=list)
     starts: bool = True
     trunk: bool = False

@@ -30,7 +30,8 @@ figure { margin: 1.3em 0; } figure svg { width: 100%; max-width: 720px; height: 
 figcaption { font-weight: 600; margin-bottom: .25em; }
 figcaption .note { font-weight: 400; margin-left: .4em; }
 details { margin: .6em 0; } summary { cursor: pointer; font-weight: 600; }
-pre { overflow-x: auto; font-size: .8em; background: #f9fafb; padding: .6em; border-radius: 6px; white-space: pre-wrap; }
+pre { overflow-x: auto; font-size: .8em; background: #f9fafb; padding: .6em; border-radius: 6px;
+  white-space: pre-wrap; }
 a { color: #1d4ed8; text-decoration: none; }
 """
 
@@ -133,15 +134,20 @@ def _index(outcomes: Sequence[Outcome], prefix: str) -> str:
         if not failed
         else f"{failed} of {len(outcomes)} scenarios do not hold"
     )
-    rows = [
+    rows = [_row(outcome, prefix) for outcome in sorted(outcomes, key=lambda outcome: outcome.holds)]
+    banner = f'<p class="verdict {"bad" if failed else "good"}">{verdict}</p>'
+    body = f"<h1>Scenarios</h1>{banner}<table>{''.join(rows)}</table>"
+    return _page("Scenarios", body)
+
+
+def _row(outcome: Outcome, prefix: str) -> str:
+    held = sum(check.holds for check in outcome.checks)
+    link = f'<a href="{prefix}{outcome.name}.html">{escape(outcome.title)}</a>'
+    return (
         f'<tr class="{"" if outcome.holds else "failed"}">'
         f'<td class="mark {"ok" if outcome.holds else "no"}">{"✓" if outcome.holds else "✗"}</td>'
-        f'<td><a href="{prefix}{outcome.name}.html">{escape(outcome.title)}</a>'
-        f'<span class="found">{sum(check.holds for check in outcome.checks)} of {len(outcome.checks)} hold</span></td></tr>'
-        for outcome in sorted(outcomes, key=lambda outcome: outcome.holds)
-    ]
-    body = f'<h1>Scenarios</h1><p class="verdict {"bad" if failed else "good"}">{verdict}</p><table>{"".join(rows)}</table>'
-    return _page("Scenarios", body)
+        f'<td>{link}<span class="found">{held} of {len(outcome.checks)} hold</span></td></tr>'
+    )
 
 
 def _page(title: str, body: str) -> str:

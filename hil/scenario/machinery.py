@@ -1,4 +1,4 @@
-"""What runs beside the decisions, on virtual time and in one thread: nothing waits, everything has its order."""
+"""What runs beside the decisions, on virtual time and in one thread: nothing waits, all has its order."""
 
 import asyncio
 import math

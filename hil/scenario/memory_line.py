@@ -1,4 +1,4 @@
-"""A line with simulated devices on it, without any wire: requests are answered from memory, in virtual time."""
+"""A line with simulated devices on it, without any wire: answers come from memory, in virtual time."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The module under test, on virtual time: a whole `control.site.EnergySite` with real decisions and real bridge."""
+"""The module under test, on virtual time: a whole `control.site.EnergySite` with its decisions and bridge."""
 
 import logging
 from collections.abc import Callable, Mapping

@@ -57,9 +57,9 @@ class Outcome:
         Seconds after the start.
     series : mapping of str to array, shape (samples,)
         ``node/<name>.L1``: current of a node; ``other/<name>.L1``: the part of it that no EVSE draws;
-        ``draw/<evse>.L1``: of an EVSE, on the grid's phases; ``grant/<evse>``: its limit; ``offer/<evse>``: of its
-        pilot; ``phases/<evse>``: connected; ``budget/<node>``: limit in force; ``energy/<car>``, ``soc/<car>``. In
-        A, Wh, 0 to 1.
+        ``draw/<evse>.L1``: of an EVSE, on the grid's phases; ``grant/<evse>``: its limit;
+        ``offer/<evse>``: of its pilot; ``phases/<evse>``: connected; ``wants/<evse>``: whether its car wants
+        energy; ``budget/<node>``: limit in force; ``energy/<car>``, ``soc/<car>``. In A, Wh, 0 to 1.
     fuses_A : mapping of node to amperes
         Ratings.
     evses, cars
@@ -131,9 +131,9 @@ class Outcome:
     @property
     def durations_s(self) -> Series:
         """How long each sample held, shape (samples,)."""
-        return np.diff(
-            self.times_s, append=max(self.lasts_s, self.times_s[-1]) if len(self.times_s) else None
-        )
+        ends_s = np.append(self.times_s[1:], self.lasts_s)
+        durations_s: Series = np.maximum(ends_s - self.times_s, 0.0)
+        return durations_s
 
     def at(self, name: str, at_s: float) -> float:
         """Value of a series at a moment."""
@@ -141,6 +141,6 @@ class Outcome:
         return float(self.series[name][max(index, 0)])
 
     def between(self, start_s: float, end_s: float) -> slice:
-        """Samples that hold at some time between two moments."""
+        """Find the samples that hold at some time between two moments."""
         first = max(int(np.searchsorted(self.times_s, start_s, side="right")) - 1, 0)
         return slice(first, max(int(np.searchsorted(self.times_s, end_s, side="left")), first + 1))

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from io import StringIO
+from itertools import pairwise
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -49,7 +51,7 @@ _STEPS_S = (
 )
 _MOST_TICKS = 7
 _BINS = 900
-_STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["system-ui", "Helvetica", "Arial", "DejaVu Sans"],
@@ -92,7 +94,7 @@ class Line:
 
 def plots_of(outcome: Outcome) -> Iterator[Plot]:
     """Draw everything there is to see: nodes, other loads, EVSEs, states."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for node, fuse_A in outcome.fuses_A.items():
             yield _node(outcome, node, fuse_A)
         for node in outcome.fuses_A:
@@ -155,7 +157,7 @@ def _states(outcome: Outcome) -> Plot:
         row = outcome.evses.index(move.evse)
         axes.text(move.at_s, row, f"{move.phases}ph", fontsize=7, ha="center", va="center", color=INK)
     order = [state for state in STATE_COLORS if state in seen]
-    handles = [mpl.patches.Patch(color=STATE_COLORS[state], label=state) for state in order]  # type: ignore[attr-defined]
+    handles = [mpl.patches.Patch(color=STATE_COLORS[state], label=state) for state in order]
     _finish(outcome, axes, handles, columns=4)
     return Plot("States", "what each EVSE did; 1ph and 3ph mark phase switches", _svg(figure, "states"))
 
@@ -220,7 +222,7 @@ def _finish(outcome: Outcome, axes: Axes, handles: Sequence[object], columns: in
             color="#4b5563",
         )
     axes.legend(
-        handles=list(handles),  # type: ignore[arg-type]
+        handles=list(handles),
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         borderaxespad=1.1,
@@ -245,7 +247,7 @@ def ticks(outcome: Outcome) -> tuple[list[float], list[str]]:
 
 
 def event_labels(events: Sequence[Spell], lasts_s: float) -> Iterator[tuple[float, str]]:
-    """Number the events, those close together in one label."""
+    """Yield numbers for the events, with those close together in one label."""
     group: list[int] = []
     for number, event in enumerate(events, start=1):
         if group and event.began_s - events[group[-1] - 1].began_s > 0.035 * lasts_s:
@@ -258,11 +260,11 @@ def event_labels(events: Sequence[Spell], lasts_s: float) -> Iterator[tuple[floa
 
 def _label(events: Sequence[Spell], group: Sequence[int]) -> tuple[float, str]:
     at_s = (events[group[0] - 1].began_s + events[group[-1] - 1].began_s) / 2
-    return at_s, str(group[0]) if len(group) == 1 else f"{group[0]}–{group[-1]}"
+    return at_s, str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}"
 
 
 def _thinned(times: Series, values: Series) -> tuple[Series, Series]:
-    """Leave out what no eye can see: of each sliver of time keep the first, lowest, highest and last value."""
+    """Leave out what no eye can see: of each sliver of time the first, lowest, highest, last value stay."""
     if len(times) <= 4 * _BINS:
         keep = np.concatenate([[True], np.diff(values) != 0.0])
         keep[:-1] |= keep[1:]
@@ -270,7 +272,7 @@ def _thinned(times: Series, values: Series) -> tuple[Series, Series]:
         return times[keep], values[keep]
     edges = np.searchsorted(times, np.linspace(times[0], times[-1], _BINS + 1))
     chosen = {0, len(times) - 1}
-    for first, after in zip(edges[:-1], edges[1:], strict=True):
+    for first, after in pairwise(edges):
         if after > first:
             part = values[first:after]
             chosen |= {first, first + int(part.argmin()), first + int(part.argmax()), after - 1}

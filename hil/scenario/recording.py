@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-
 Series = NDArray[np.float64]
 _CHANGE = 0.02
 """Smaller changes of currents are not worth a sample."""

@@ -1,8 +1,8 @@
 """Runs a scenario on virtual time: the real decisions, the real bridge, simulated physics.
 
-Where something moves, time goes in steps of a fifth of a second. When everything has been quiet for a while, it leaps:
-physics goes on in longer steps, and the module sees no more of it than if nothing had changed. A leap ends before the
-next event and before the next change of a load, and as soon as any current has drifted.
+Where something moves, time goes in steps of a fifth of a second. When everything has been quiet for a while,
+it leaps: physics goes on in longer steps, and the module sees no more of it than if nothing had changed. A
+leap ends before the next event and before the next change of a load, and as soon as any current has drifted.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from control.clock import Instant
@@ -33,7 +34,7 @@ from hil.scenario.world import World
 TICK_S = 0.2
 CALM_TICK_S = 0.5
 QUIET_S = 35.0
-"""Longer than anything of the module's that goes on without being seen: its filters, and what it waits for."""
+"""Longer than anything in the module that goes on unseen: its filters, and what it waits for."""
 AFTER_EVENT_S = 75.0
 """The same after an event: watchdogs, and messages that are missed."""
 LONGEST_LEAP_S = 60.0
@@ -179,15 +180,12 @@ class _Run:
             due.append(_Due(at_s, len(due), do))
 
         for name, plan in self._scenario.cars.items():
-            add(plan.arrives_s, lambda name=name, plan=plan: self._arrive(name, plan.evse))  # type: ignore[misc]
+            add(plan.arrives_s, partial(self._arrive, name, plan.evse))
             if plan.leaves_s is not None:
-                add(plan.leaves_s, lambda name=name: self._leave(name))  # type: ignore[misc]
+                add(plan.leaves_s, partial(self._leave, name))
         for line in self._scenario.events:
             sentence, blanks = EVENTS.read(line.text, self._scenario.names)
-            add(
-                line.at_s,
-                lambda text=line.text, do=sentence.meaning, given=blanks: self._happen(text, do, given),
-            )  # type: ignore[misc]
+            add(line.at_s, partial(self._happen, line.text, sentence.meaning, blanks))
         return sorted(due, key=lambda item: (item.at_s, item.number))
 
     def _next_due_s(self) -> float:

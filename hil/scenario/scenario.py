@@ -19,8 +19,8 @@ from hil.plant.car import CarModel
 from hil.plant.models import MODELS
 from hil.plant.site import Rotation
 from hil.scenario import words
-from hil.scenario.document import CarSection, Document, EverestSection, LoadSection, SunSection
 from hil.scenario.claims import ASSERTIONS
+from hil.scenario.document import CarSection, Document, EverestSection, LoadSection
 from hil.scenario.happenings import EVENTS
 from hil.scenario.words import When, WordsError
 
@@ -209,7 +209,8 @@ class _File(YamlFile[Document]):
         """Give a part at the top as it was parsed."""
         root = self._document.root
         assert isinstance(root, yaml.MappingNode)
-        return next(value for key, value in root.value if key.value == name)
+        parts: dict[str, yaml.Node] = {key.value: value for key, value in root.value}
+        return parts[name]
 
 
 class _Reader:

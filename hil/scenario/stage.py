@@ -1,7 +1,8 @@
-"""The plant of a scenario: EVSEs with their cars, loads, nodes with their fuses, and the devices that show them."""
+"""The plant of a scenario: EVSEs and cars, loads, nodes and fuses, and the devices that show them."""
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 
 from bsp.bridge import ConnectorConfig
@@ -11,7 +12,7 @@ from hil.devices import MeterDevice, RegisterDevice, WallboxDevice
 from hil.plant import Car, ChargePoint, House
 from hil.plant.house import FAMILY, LIVELY
 from hil.plant.load import ZERO, Load, ProfileLoad, SwitchedLoad
-from hil.plant.site import rotated, total
+from hil.plant.site import total
 from hil.scenario.contactors import ContactorBoard
 from hil.scenario.evse import Evse
 from hil.scenario.scenario import MODULE, VOLTAGE_V, CarPlan, LoadPlan, Scenario
@@ -59,7 +60,10 @@ class Stage:
         self._scenario = scenario
         self._random = Random(f"{seed} meters")
         site = scenario.site
-        self.fuses_A = {MODULE: site.grid.fuse if site.grid else _NO_FUSE_A, **{name: node.fuse for name, node in site.nodes.items()}}
+        self.fuses_A = {
+            MODULE: site.grid.fuse if site.grid else _NO_FUSE_A,
+            **{name: node.fuse for name, node in site.nodes.items()},
+        }
         self.breakers = {name: Breaker(fuse_A) for name, fuse_A in self.fuses_A.items()}
         self.tripped_at_s: dict[str, float] = {}
         self._parents = {name: node.parent for name, node in site.nodes.items()}
@@ -149,7 +153,10 @@ class Stage:
 
     def _metered_nodes(self) -> Mapping[str, str | None]:
         site = self._scenario.site
-        return {MODULE: site.grid.meter if site.grid else None, **{name: node.meter for name, node in site.nodes.items()}}
+        return {
+            MODULE: site.grid.meter if site.grid else None,
+            **{name: node.meter for name, node in site.nodes.items()},
+        }
 
     def _metered_evses(self) -> Mapping[str, str | None]:
         site = self._scenario.site
@@ -219,12 +226,8 @@ class Stage:
     def _add_devices(self, clock: Callable[[], float]) -> None:
         site = self._scenario.site
         for name, meter in site.bridged_meters.items():
-            self._add(
-                name,
-                meter.bus,
-                meter.unit,
-                MeterDevice(meter.profile, lambda name=name: self.read_meter(name)),
-            )  # type: ignore[misc]
+            read = partial(self.read_meter, name)
+            self._add(name, meter.bus, meter.unit, MeterDevice(meter.profile, read))
         for name, relay in site.bridged_relays.items():
             self._add(name, relay.bus, relay.unit, ContactorBoard(relay.profile))
         for name, config in site.bridged_connectors.items():

@@ -36,7 +36,7 @@ class When:
         Parameters
         ----------
         starts_at_s : float
-            Time of day of the start. A time of day is the first one from the start on, or on a day that is named.
+            Time of day of the start. A time of day is the first one from then on, or that of a named day.
         lasts_s : float
             When the end is.
         """
