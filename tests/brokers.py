@@ -32,17 +32,19 @@ class Mosquitto:
 
     def start(self, timeout_s: float = WITHIN_S) -> None:
         assert EXECUTABLE is not None
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([EXECUTABLE, "-c", str(self._config)], stdout=log, stderr=log)
         deadline = time.monotonic() + timeout_s
         while True:
+            if self._process is None or self._process.poll() is not None:  # who has its port for a moment?
+                with self._log.open("ab") as log:
+                    command = [EXECUTABLE, "-c", str(self._config)]
+                    self._process = subprocess.Popen(command, stdout=log, stderr=log)
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return
             except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     pytest.fail(f"mosquitto did not start: {self._log.read_text()}")
-                time.sleep(0.01)
+                time.sleep(0.05)
 
     def stop(self) -> None:
         if self._process:
