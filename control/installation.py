@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from control.dimming import NO_FLOOR, Floor
 from control.meters import CONNECTED
 from control.own_tree import OwnTree
 from control.settings import Settings, SettingsError
@@ -37,6 +38,8 @@ class Installation:
         All meters, with the age beyond which their readings do not count.
     engine : ManagerConfig
         Settings of the allocation.
+    floor : Floor
+        What limits that dim must leave.
     """
 
     tree: OwnTree
@@ -45,6 +48,7 @@ class Installation:
     measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stale_after_s: Mapping[str, float] = field(default_factory=dict)
     engine: ManagerConfig = field(default_factory=ManagerConfig)
+    floor: Floor = NO_FLOOR
 
 
 def read_site(path: Path | None) -> SiteFile | None:
@@ -99,7 +103,11 @@ def installation(
         meter_only = {own: NodeAttributes(fallback_A=0.0)} if has_powermeter else {}
         connected = {CONNECTED: NodeAttributes().stale_after_s} if has_powermeter else {}
         return Installation(
-            OwnTree(root), Site(nodes=meter_only), stale_after_s=connected, engine=settings.engine
+            OwnTree(root),
+            Site(nodes=meter_only),
+            stale_after_s=connected,
+            engine=settings.engine,
+            floor=settings.floor,
         )
 
     from control.site_sections import GRID  # noqa: PLC0415 - as in `read_site`
@@ -135,7 +143,12 @@ def installation(
         _measures({**nodes, **evses}),
         _stale_after_s(site_file, [*nodes.values()], has_powermeter=has_powermeter),
         _engine(settings.engine, site_file.sharing),
+        replace(settings.floor, by_evse_W=_floors_W(evses)),
     )
+
+
+def _floors_W(evses: Mapping[str, EvseSection]) -> dict[str, float]:
+    return {name: evse.dimming_floor for name, evse in evses.items() if evse.dimming_floor is not None}
 
 
 def _fuse_A(settings: Settings, grid: GridSection | None) -> float | None:

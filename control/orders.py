@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -83,19 +83,21 @@ class Orders:
             self._evses[uuid] = replace(known, **changes)
         self._on_change()
 
-    def limits(self, now: Instant, evses_below: Callable[[], Mapping[str, int]]) -> dict[str, ExternalLimits]:
+    def limits(
+        self, now: Instant, evses_below: Callable[[], Mapping[str, Collection[str]]]
+    ) -> dict[str, ExternalLimits]:
         """Limits in force, by uuid of the node or EVSE they are for.
 
         Parameters
         ----------
         evses_below : callable
-            Counts the EVSEs of each node, if that matters.
+            Finds the EVSEs of each node, if that matters.
         """
         with self._lock:
-            is_dimmed = self._floor.evse_W > 0 and any(book.is_dimmed for book in self._books.values())
+            is_dimmed = self._floor.is_any and any(book.is_dimmed for book in self._books.values())
             evses = evses_below() if is_dimmed else {}
             in_force = {
-                node: book.in_force(now, self._floor.of(evses.get(node, 0)))
+                node: book.in_force(now, self._floor.of(evses.get(node, ())))
                 for node, book in self._books.items()
             }
         return {node: limits for node, limits in in_force.items() if limits != ExternalLimits()}

@@ -1,6 +1,6 @@
 """The nodes this instance is itself: its own at the root, and below it those of the site file."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,15 +36,15 @@ class OwnTree:
         nodes = (self.root, *self.nodes.values())
         return {node.uuid: node.fuse_limit_A for node in nodes if node.fuse_limit_A is not None}
 
-    def evses_below(self, children: Mapping[str, JsonObject]) -> Mapping[str, int]:
-        """Count the EVSEs of every node, and of every EVSE itself, by uuid."""
-        counts: Counter[str] = Counter()
+    def evses_below(self, children: Mapping[str, JsonObject]) -> Mapping[str, set[str]]:
+        """Find the EVSEs of every node, and of every EVSE itself, by uuid."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
         for request in children.values():
             for node in walk(request):
-                counts[node["uuid"]] += sum(1 for _ in evse_uuids(node))
+                found[node["uuid"]].update(evse_uuids(node))
             for uuid in self._upward(self._feeder(request)):
-                counts[uuid] += sum(1 for _ in evse_uuids(request))
-        return counts
+                found[uuid].update(evse_uuids(request))
+        return found
 
     def _feeder(self, request: JsonObject) -> str:
         """Own node above a child."""

@@ -84,7 +84,7 @@ class EnergySite:
         self._workings = workings
         self._own = place.tree
         self._notices = Notices(outside.log)
-        self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake, floor=settings.floor)
+        self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake, floor=place.floor)
         self._store = Store(settings.state_file, outside.log, self._notices)
         self._sessions = Sessions(self._store, clock())
         self._memory = Memory(self._store, self._orders, outside.log)

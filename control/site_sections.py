@@ -288,6 +288,9 @@ class EvseSection(Section, frozen=True, kw_only=True):
         from surplus only, "pv" from surplus only.
     solar : SolarSection or None
         Thresholds of mode "pv" that differ from those of the site.
+    dimming_floor : float or None
+        Power that a grid operator that dims leaves to it, instead of dimming_floor_W of the module; 0 if it
+        is not controllable.
     """
 
     node: str = GRID
@@ -297,6 +300,7 @@ class EvseSection(Section, frozen=True, kw_only=True):
     meter: str | None = None
     mode: Mode = "now"
     solar: SolarSection | None = None
+    dimming_floor: Watts | None = None
 
 
 class RelaySection(DeviceSection, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ class Fixture:
         tree = OwnTree(OwnNode("grid", 63.0)).request(
             {"a": evse("a"), "b": evse("b")},
             now,
-            external=self.orders.limits(now, lambda: {"grid": 2, "a": 1, "b": 1}),
+            external=self.orders.limits(now, lambda: {"grid": "ab", "a": "a", "b": "b"}),
             reserves_A=self.orders.reserves_A(now),
         )
         node = next(n for n in [tree, *tree["children"]] if n["uuid"] == uuid)

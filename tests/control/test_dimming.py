@@ -1,5 +1,6 @@
 """A grid operator that dims leaves controllable EVSEs what the rule says (section 14a EnWG, EEBUS LPC)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from control.dimming import Floor
 from control.external_limits import EVEREST_SOURCE, ExternalLimits
 from control.handlers import Handlers
 from control.inbox import Inbox
+from control.installation import installation
 from control.notices import Notices
 from control.orders import Orders
 from control.own_tree import OwnTree
+from control.settings import Settings
+from control.site_file import load_site
 from control.tree import OwnNode
 from tests.control.sample import RecordingLog, VirtualClock, entry, evse, node, watt_limits
 
@@ -23,11 +27,35 @@ from tests.control.sample import RecordingLog, VirtualClock, entry, evse, node, 
 )
 def test_the_table_of_the_rule(evses: int, least_W: float) -> None:
     """4.2 kW + (n - 1) x factor x 4.2 kW; the factors are 0.8, 0.75, 0.7, ... 0.5 for eight, 0.45 beyond."""
-    assert Floor(4200).of(evses) == pytest.approx(least_W)
+    assert Floor(4200).of([f"evse{n}" for n in range(evses)]) == pytest.approx(least_W)
 
 
 def test_a_factor_of_ones_own() -> None:
-    assert Floor(4200, 1.0).of(3) == 12600
+    assert Floor(4200, 1.0).of("abc") == 12600
+
+
+@pytest.mark.parametrize(
+    ("evses", "least_W"),
+    [("a", 4200), ("b", 11000), ("c", 0), ("ab", 11000 + 0.8 * 4200), ("abc", 11000 + 0.8 * 4200)],
+)
+def test_an_evse_may_have_a_floor_of_its_own(evses: str, least_W: float) -> None:
+    """The highest counts in full, the others with the factor; who has none is not controllable."""
+    assert Floor(4200, by_evse_W={"b": 11000, "c": 0}).of(evses) == pytest.approx(least_W)
+
+
+def test_one_floor_is_enough_for_dimming_to_have_any() -> None:
+    site = Dimmed(Floor(by_evse_W={"a": 4200}))
+    site.order(node="grid", source="lpc", limits={"power_W": 1000}, dimming=True)
+    site.order(node="garage", source="lpc", limits={"power_W": 1000}, dimming=True)
+    assert site.power_W("grid") == 4200
+    assert site.power_W("garage") == 1000
+
+
+def test_the_site_file_sets_floors_of_single_evses(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("grid: {fuse: 63 A}\nevses: {a: {dimming_floor: 11 kW}, b: {dimming_floor: 0 W}}\n")
+    place = installation(Settings.from_config("grid", {"dimming_floor_W": 4200}), load_site(path))
+    assert place.floor.of(["a", "b", "elsewhere"]) == 11000 + 0.8 * 4200
 
 
 class Dimmed:
@@ -122,5 +150,5 @@ def test_the_source_tells_that_the_floor_holds() -> None:
     site = Dimmed(Floor(4200))
     limits = ExternalLimits([entry("2026-11-22T09:00:00.000Z", watt_limits(1000, "lpc"))])
     site.orders.set_limit("a", EVEREST_SOURCE, limits, is_dimming=True)
-    in_force = site.orders.limits(site.clock(), lambda: {"a": 1})["a"].schedule_import[0]
+    in_force = site.orders.limits(site.clock(), lambda: {"a": "a"})["a"].schedule_import[0]
     assert in_force["limits_to_root"]["total_power_W"]["source"] == "lpc, dimmed no lower than 4200 W"
