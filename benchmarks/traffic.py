@@ -3,6 +3,9 @@
 Many EVSEs, played by two processes, publish once a second. First nothing changes (cost, messages), then cars
 come and go (from a priority request to that EVSE's new limit), then limits from outside change the limits of
 all EVSEs (from the order to the last of them). Times are taken inside the processes of the EVSEs.
+
+A car that comes where the others may draw all but less than its minimum has to wait until one of them is
+measured to have fallen, which an EVSE tells once a second: who gives up goes first. They are shown apart.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ FULL_AFTER_S = 15.0  # until all have a car and their share of the fuse, which r
 ANSWER_S = 5.0  # no answer to a priority request after that time counts as none
 BETWEEN_ORDERS_S = 1.5
 FULL_A = 16.0  # of an EVSE; the fuse is enough for half of them
+LEAST_A = 6.0  # of an EVSE
+FOLLOWS_WITHIN_S = 6.0  # a car that has been told to draw less
 
 GOAL_ANSWER_MS = 100.0
 GOAL_ALL_MS = 200.0
@@ -79,26 +84,30 @@ class Figures:
 
     Attributes
     ----------
-    comes, leaves : Answers
-        To the priority requests when a car comes, and when one leaves.
+    comes, waits, leaves : Answers
+        To the priority requests when a car comes that finds room for its minimum, when one comes that has to
+        wait for others to fall, and when one leaves.
     all_median_ms, all_worst_ms : float
         From a limit from outside to the last EVSE's new limit.
     messages_per_s : float
         Of all modules, while nothing changes.
-    sent_share : float
-        Messages of `enforce_limits` while nothing changes, of those that EVerest would send, see
-        `everest_per_s`. Ours is a refresh every 4 s, a quarter of one per EVSE and second.
+    sent_share, sent_per_evse_s : float
+        Messages of `enforce_limits` while nothing changes: of those that EVerest would send, see
+        `everest_per_s`, and per EVSE and second. Ours is a refresh every 4 s, a quarter of one per EVSE
+        and second; EVerest's manager alone, without the nodes below it, sends one.
     cpu_percent, memory_MB : float
         Of the module's process while nothing changes; of one core.
     """
 
     evses: int
     comes: Answers
+    waits: Answers
     leaves: Answers
     all_median_ms: float
     all_worst_ms: float
     messages_per_s: float
     sent_share: float
+    sent_per_evse_s: float
     cpu_percent: float
     memory_MB: float
 
@@ -168,15 +177,21 @@ def measure(evses: int, story: Story, broker: str, directory: Path) -> Figures:
             let_pass(manager, story.coming_and_going_s + FULL_AFTER_S)
             orders = {amperes: bystander.order(evses * amperes, manager) for amperes in story.orders_A}
     events = sorted((event for record in records for event in read(record)), key=lambda event: event["at"])
+    arrivals = [
+        (took, room_A(events[:number], FULL_A * evses / 2) >= LEAST_A)
+        for number, took in answer_times_ms(events, "Charging")
+    ]
     all_ms = [time_to_last_ms(events, amperes, at, evses) for amperes, at in orders.items()]
     return Figures(
         evses=evses,
-        comes=Answers.of(answer_times_ms(events, "Charging")),
-        leaves=Answers.of(answer_times_ms(events, "Unplugged")),
+        comes=Answers.of([took for took, has_room in arrivals if has_room]),
+        waits=Answers.of([took for took, has_room in arrivals if not has_room]),
+        leaves=Answers.of([took for _, took in answer_times_ms(events, "Unplugged")]),
         all_median_ms=statistics.median(all_ms),
         all_worst_ms=max(all_ms),
         messages_per_s=quiet["messages_per_s"],
         sent_share=quiet["limits_per_s"] / everest_per_s(evses),
+        sent_per_evse_s=quiet["limits_per_s"] / evses,
         cpu_percent=quiet["cpu_percent"],
         memory_MB=quiet["memory_MB"],
     )
@@ -288,16 +303,40 @@ def read(record: Path) -> list[Json]:
     return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
 
 
-def answer_times_ms(events: Sequence[Json], state: str) -> list[float]:
-    """Time from each priority request that tells of a state to the EVSE's next limit that is another one."""
+def answer_times_ms(events: Sequence[Json], state: str) -> list[tuple[int, float]]:
+    """Time from each priority request that tells of a state to the EVSE's next limit that is another one.
+
+    Each with the position of the request among the events.
+    """
     found = []
     for number, asked in enumerate(events):
-        if asked.get("priority") == state:
+        if asked.get("priority") and asked["state"] == state:
             before = newest_limit_A(events[:number], asked["evse"])
             later = (e for e in events[number:] if e["evse"] == asked["evse"] and "current_A" in e)
             took_s = next((e["at"] for e in later if e["current_A"] != before), math.inf) - asked["at"]
-            found.append(min(took_s, ANSWER_S) * 1e3)
+            found.append((number, min(took_s, ANSWER_S) * 1e3))
     return found
+
+
+def room_A(events: Sequence[Json], fuse_A: float) -> float:
+    """Return the current that cars leave at the end of the events.
+
+    Each may draw the highest limit of the seconds that it has to follow a lower one.
+    """
+    now = events[-1]["at"]
+    drawn_A: dict[str, float] = {}
+    has_car: dict[str, bool] = {}
+    limit_A: dict[str, float] = {}
+    for event in events:
+        evse = event["evse"]
+        if "state" in event:
+            has_car[evse] = event["state"] == "Charging"
+            drawn_A[evse] = limit_A.get(evse, 0.0)
+        else:
+            lasts = event["at"] < now - FOLLOWS_WITHIN_S
+            drawn_A[evse] = event["current_A"] if lasts else max(event["current_A"], drawn_A.get(evse, 0.0))
+            limit_A[evse] = event["current_A"]
+    return fuse_A - sum(current for evse, current in drawn_A.items() if has_car.get(evse))
 
 
 def newest_limit_A(events: Sequence[Json], evse: str) -> float | None:
@@ -343,7 +382,7 @@ def everest_per_s(evses: int) -> int:
 
 
 def figures_of(found: Json) -> Figures:
-    answers = {name: Answers(**found[name]) for name in ("comes", "leaves")}
+    answers = {name: Answers(**found[name]) for name in ("comes", "waits", "leaves")}
     return Figures(**{**found, **answers})
 
 
@@ -355,18 +394,28 @@ def rows(figures: Sequence[Figures]) -> Iterator[tuple[str, str, list[str]]]:
         cells = [text if good is None else f"[{colours[good]}]{text}[/]" for text, good in values]
         return name, goal, cells
 
-    for name, what in (("comes", "car comes to new limit"), ("leaves", "car leaves to new limit")):
+    for name, what, goal_ms in (
+        ("comes", "car comes and finds room: new limit", GOAL_ANSWER_MS),
+        ("waits", "car comes, others fall first: new limit", None),
+        ("leaves", "car leaves: new limit", GOAL_ANSWER_MS),
+    ):
         answers: list[Answers] = [getattr(each, name) for each in figures]
         yield line(
             what,
-            f"< {GOAL_ANSWER_MS:g} ms",
-            [(f"{a.median_ms:.1f} ms", a.median_ms < GOAL_ANSWER_MS) for a in answers],
+            "" if goal_ms is None else f"< {goal_ms:g} ms",
+            [
+                (text_ms(a.median_ms), None if goal_ms is None or not a.requests else a.median_ms < goal_ms)
+                for a in answers
+            ],
         )
-        yield line("  worst", "", [(f"{a.worst_ms:.1f} ms", None) for a in answers])
+        yield line("  worst", "", [(text_ms(a.worst_ms), None) for a in answers])
         yield line(
             f"  within {ANSWER_S:g} s",
-            "all",
-            [(f"{a.requests - a.missing} of {a.requests}", a.missing == 0) for a in answers],
+            "" if goal_ms is None else "all",
+            [
+                (f"{a.requests - a.missing} of {a.requests}", None if goal_ms is None else a.missing == 0)
+                for a in answers
+            ],
         )
     yield line(
         "outside limit to last EVSE",
@@ -381,6 +430,9 @@ def rows(figures: Sequence[Figures]) -> Iterator[tuple[str, str, list[str]]]:
         [(f"{f.sent_share:.1%}", f.sent_share <= GOAL_SENT) for f in figures],
     )
     yield line(
+        "  per EVSE; EVerest's manager: 1/s", "", [(f"{f.sent_per_evse_s:.2f}/s", None) for f in figures]
+    )
+    yield line(
         "CPU, of one core",
         ", ".join(f"{goal:g} % at {evses}" for evses, goal in GOAL_CPU_PERCENT.items()),
         [(f"{f.cpu_percent:.1f} %", meets(GOAL_CPU_PERCENT, f.evses, f.cpu_percent)) for f in figures],
@@ -390,6 +442,10 @@ def rows(figures: Sequence[Figures]) -> Iterator[tuple[str, str, list[str]]]:
         ", ".join(f"{goal:g} MB at {evses}" for evses, goal in GOAL_MEMORY_MB.items()),
         [(f"{f.memory_MB:.0f} MB", meets(GOAL_MEMORY_MB, f.evses, f.memory_MB)) for f in figures],
     )
+
+
+def text_ms(milliseconds: float) -> str:
+    return "none came" if math.isnan(milliseconds) else f"{milliseconds:.1f} ms"
 
 
 def meets(goals: Mapping[int, float], evses: int, value: float) -> bool | None:

@@ -15,10 +15,13 @@ def test_traffic_is_measured_and_shown() -> None:
     found = traffic.run([4], story)
     (figures,) = json.loads(json.dumps(found))["traffic"]
     assert figures["evses"] == 4
-    assert figures["leaves"]["requests"] == figures["comes"]["requests"] == traffic.PROCESSES
+    # Each process plays two EVSEs: twice a car leaves and one comes, and in between all have one.
+    assert figures["leaves"]["requests"] == 2 * traffic.PROCESSES
+    assert figures["comes"]["requests"] + figures["waits"]["requests"] == 3 * traffic.PROCESSES
     assert figures["all_worst_ms"] < traffic.BETWEEN_ORDERS_S * 1e3, "every EVSE got its part of every order"
     assert figures["messages_per_s"] >= 4 * 0.5, "each EVSE publishes every second"
     assert 0 <= figures["sent_share"] <= 1
+    assert 0 <= figures["sent_per_evse_s"] <= 1
     assert 0 <= figures["cpu_percent"] < 100
     assert figures["memory_MB"] > 10
     console = Console(record=True, width=200)
@@ -41,8 +44,34 @@ def test_traffic_is_measured_and_shown() -> None:
 def test_answers_to_priority_requests(
     events: list[tuple[str, float, float | None]], expected_ms: list[float]
 ) -> None:
-    recorded = [
-        {"at": at, "evse": "a", **({"priority": kind} if amperes is None else {"current_A": amperes})}
+    assert [took for _, took in traffic.answer_times_ms(recorded(events), "Charging")] == pytest.approx(
+        expected_ms
+    )
+
+
+def recorded(events: list[tuple[str, float, float | None]], evse: str = "a") -> list[dict[str, object]]:
+    """Events as the process writes them; what is no limit is a state."""
+    return [
+        {
+            "at": at,
+            "evse": evse,
+            **({"state": kind, "priority": True} if amperes is None else {"current_A": amperes}),
+        }
         for kind, at, amperes in events
     ]
-    assert traffic.answer_times_ms(recorded, "Charging") == pytest.approx(expected_ms)
+
+
+@pytest.mark.parametrize(
+    ("events", "room_A"),
+    [
+        ([("Charging", 0, None), ("limit", 1, 16.0), ("limit", 12, 16.0)], 16),
+        ([("Charging", 0, None), ("limit", 1, 16.0), ("limit", 19, 8.0)], 16),
+        ([("Charging", 0, None), ("limit", 1, 16.0), ("limit", 13, 8.0)], 24),
+        ([("Charging", 0, None), ("limit", 1, 16.0), ("Unplugged", 19.5, None)], 32),
+        ([("Charging", 0, None), ("limit", 1, 16.0), ("limit", 15, 8.0), ("Charging", 19, None)], 24),
+    ],
+    ids=["what it has", "it may not have followed yet", "it must have", "it is gone", "a new car"],
+)
+def test_what_cars_leave(events: list[tuple[str, float, float | None]], room_A: float) -> None:
+    now = [{"at": 20.0, "evse": "b", "state": "Charging"}]
+    assert traffic.room_A([*recorded(events), *now], 32.0) == room_A

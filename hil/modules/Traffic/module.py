@@ -19,6 +19,9 @@ VOLTAGE_V = 230.0
 FREE_S, TAKEN_S = 0.5, 2.5
 """A car leaves, so much later another one comes, so much later the next one leaves."""
 
+CROWD = 2
+"""So many more cars come at half time."""
+
 
 class Evse:
     """One EVSE whose car follows the limit at once."""
@@ -82,7 +85,7 @@ class Traffic:
         self._lock = threading.Lock()
         names = [f"evse{number}" for number in range(1, config["evses"] + 1)]
         self._evses = {
-            name: Evse(f"{module.info.id}_{name}", has_car=number % 2 == 0)
+            name: Evse(f"{module.info.id}_{name}", has_car=number % 2 == 1)
             for number, name in enumerate(names)
         }
         self._turns = deque(names)
@@ -102,16 +105,24 @@ class Traffic:
 
     def run(self) -> None:
         """Publish every second, and let cars come and go, until the process is ended."""
+        for evse in self._evses.values():
+            self._note({"at": time.monotonic(), "evse": evse.uuid, "state": evse.state})
         self._publish_until(time.monotonic() + self._config["quiet_s"])
-        until = time.monotonic() + self._config["coming_and_going_s"]
+        self._come_and_go(self._config["coming_and_going_s"] / 2)
+        for _ in range(CROWD):
+            self._come()
+        self._come_and_go(self._config["coming_and_going_s"] / 2)
+        for evse in self._evses.values():
+            evse.has_car = True
+        self._publish_until(float("inf"))
+
+    def _come_and_go(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             self._leave()
             self._publish_until(time.monotonic() + FREE_S)
             self._come()
             self._publish_until(time.monotonic() + TAKEN_S)
-        for evse in self._evses.values():
-            evse.has_car = True
-        self._publish_until(float("inf"))
 
     def _publish_until(self, end: float) -> None:
         """Publish the EVSEs one after the other, evenly over the second."""
@@ -135,7 +146,8 @@ class Traffic:
     def _publish_change(self, name: str, *, has_car: bool) -> None:
         evse = self._evses[name]
         evse.has_car = has_car
-        self._note({"at": time.monotonic(), "evse": evse.uuid, "priority": evse.state})
+        event = {"at": time.monotonic(), "evse": evse.uuid, "state": evse.state, "priority": True}
+        self._note(event)
         self._turns.remove(name)
         self._publish(name, priority=True)
 
