@@ -8,13 +8,14 @@ is no news about the house. It counts at once when it rises, and for a while aft
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from energy_management.draws import STALE_AFTER_S, Draw
 from energy_management.measurement import Vector3
 
 UNKNOWN: Vector3 = (math.nan, math.nan, math.nan)
+UNBOUNDED: Vector3 = (math.inf, math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,18 @@ class BaseLoad:
         Estimates that still count, oldest first.
     counting_A : Vector3
         What counted in the last run.
+    unmeasured_A : Vector3
+        The most that EVSEs which nobody measures drew at the last reading.
+    overload : Measured or None
+        The most that the newest reading can be of, if that is one of an overload.
     """
 
     settled_A: Vector3 = UNKNOWN
     pending: list[Measured] = field(default_factory=list)
     estimates: list[Measured] = field(default_factory=list)
     counting_A: Vector3 = UNKNOWN
+    unmeasured_A: Vector3 = UNBOUNDED
+    overload: Measured | None = None
 
     def take(self, measured: Measured) -> None:
         """Take a reading, the newest or one already known."""
@@ -70,16 +77,20 @@ class BaseLoad:
         fuse_A : float
             A reading above it is of an overload.
         """
-        estimate = self.settled_A
+        estimate, unmeasured_A = self.settled_A, self.unmeasured_A
         unsettled: list[Measured] = []
         for measured in self.pending:
-            estimate = _moved(estimate, measured, draws, fuse_A)
+            fuse_holds = not any(current > fuse_A for current in measured.current_A)
+            drawn = _Drawn.at(measured.at_s, draws, unmeasured_A, fuse_holds=fuse_holds)
+            estimate = _moved(estimate, measured, drawn)
+            unmeasured_A = drawn.unmeasured_A(measured, estimate)
+            self.overload = None if fuse_holds else drawn.beside_likely(measured, draws)
             explained = Measured(measured.at_s, estimate)
             is_final = measured.at_s < now_s - STALE_AFTER_S or all(
                 draw.settled_by(measured.at_s) for draw in draws
             )
             if is_final and not unsettled:
-                self.settled_A = estimate
+                self.settled_A, self.unmeasured_A = estimate, unmeasured_A
                 self.estimates.append(explained)
             else:
                 unsettled.append(explained)
@@ -95,15 +106,87 @@ class BaseLoad:
         return self.counting_A
 
 
-def _moved(estimate_A: Vector3, measured: Measured, draws: Sequence[Draw], fuse_A: float) -> Vector3:
+@dataclass(frozen=True)
+class _Drawn:
+    """What EVSEs can have drawn at the time of a reading, in sum.
+
+    Attributes
+    ----------
+    least_A, most_A : Vector3
+        Of those that are measured.
+    granted_A, reach_A : Vector3
+        The same of the others, by their limits: they count with their grants while they charge.
+    """
+
+    least_A: Vector3
+    most_A: Vector3
+    granted_A: Vector3
+    reach_A: Vector3
+
+    @classmethod
+    def at(cls, at_s: float, draws: Sequence[Draw], unmeasured_A: Vector3, *, fuse_holds: bool) -> _Drawn:
+        """Collect it.
+
+        Parameters
+        ----------
+        unmeasured_A : Vector3
+            The most that those which nobody measures drew before. During an overload nobody is presumed to
+            have begun to use what was left unused, unless it has just been given more.
+        """
+        bounds = [draw.at(at_s, fuse_holds=fuse_holds) for draw in draws]
+        measured = [each for each in bounds if each.is_measured]
+        others = [each for each in bounds if not each.is_measured]
+        reach_A = _sum([each.most_A for each in others])
+        if not fuse_holds and not any(
+            draw.has_risen(at_s) for draw, each in zip(draws, bounds, strict=True) if not each.is_measured
+        ):
+            reach_A = _each(min, reach_A, unmeasured_A)
+        granted_A = _each(min, _sum([each.least_A for each in others]), reach_A)
+        return cls(
+            _sum([each.least_A for each in measured]),
+            _sum([each.most_A for each in measured]),
+            granted_A,
+            reach_A,
+        )
+
+    def unmeasured_A(self, measured: Measured, base_A: Vector3) -> Vector3:
+        """Return the most that those which nobody measures can have drawn beside a base load."""
+        one, two, three = (
+            min(reach, max(0.0, total - base - least)) if not math.isnan(total) else reach
+            for total, base, least, reach in zip(
+                measured.current_A, base_A, self.least_A, self.reach_A, strict=True
+            )
+        )
+        return one, two, three
+
+    def beside_likely(self, measured: Measured, draws: Sequence[Draw]) -> Measured:
+        """Return what is left of a reading beside what EVSEs most likely drew."""
+        likely = [current_A for draw in draws if (current_A := draw.likely_A(measured.at_s)) is not None]
+        one, two, three = (
+            total - drawn - granted
+            for total, drawn, granted in zip(measured.current_A, _sum(likely), self.granted_A, strict=True)
+        )
+        return Measured(measured.at_s, (one, two, three))
+
+
+def _moved(estimate_A: Vector3, measured: Measured, drawn: _Drawn) -> Vector3:
     """Move an estimate as little as makes it fit a reading; the first is on the safe side."""
-    fuse_holds = not any(current > fuse_A for current in measured.current_A)
-    drawn = [draw.at(measured.at_s, fuse_holds=fuse_holds) for draw in draws]
     moved = list(estimate_A)
     for phase in range(3):
         if measured.is_known(phase):
-            least_A = measured.current_A[phase] - sum(bounds.most_A[phase] for bounds in drawn)
-            most_A = measured.current_A[phase] - sum(bounds.least_A[phase] for bounds in drawn)
+            beside_A = measured.current_A[phase] - drawn.least_A[phase]
+            least_A = measured.current_A[phase] - drawn.most_A[phase] - drawn.reach_A[phase]
+            # A grant that is not used would look like generation, which is seen only in what is measured.
+            most_A = max(beside_A - drawn.granted_A[phase], min(beside_A, 0.0))
             before = estimate_A[phase]
             moved[phase] = most_A if math.isnan(before) else min(max(before, least_A), most_A)
     return moved[0], moved[1], moved[2]
+
+
+def _sum(vectors: Sequence[Vector3]) -> Vector3:
+    one, two, three = map(sum, zip(*vectors, strict=True)) if vectors else (0.0, 0.0, 0.0)
+    return one, two, three
+
+
+def _each(pick: Callable[[float, float], float], one: Vector3, other: Vector3) -> Vector3:
+    return pick(one[0], other[0]), pick(one[1], other[1]), pick(one[2], other[2])

@@ -11,10 +11,11 @@ from energy_management.allocation import Allocation
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Bools, Floats, Ints
 from energy_management.demand import IDLE, WANTS
-from energy_management.draws import NOTHING_IN_FORCE, currents_of
+from energy_management.draws import NOTHING_IN_FORCE, Draw, currents_of
 from energy_management.limits import Limiter
 from energy_management.measurement import Reading
 from energy_management.memory import Memory
+from energy_management.overload import Sharers, relieved
 from energy_management.ramps import Ramps
 from energy_management.site import ROTATIONS, EvseAttributes, Site
 from energy_management.state import EvseState
@@ -98,7 +99,7 @@ class ClosedLoop:
         for evse, (uuid, draw) in enumerate(self.memory.draws.items()):
             measured = draw.measured(self.monotonic_s)
             if demand.urgency[evse] != WANTS or demand.exporting[evse, slot]:
-                self.memory.usages[uuid] = Usage()
+                self._usage(uuid).forget_wishes()
             elif measured is not None:
                 usage = self._usage(uuid)
                 usage.follow(
@@ -126,10 +127,43 @@ class ClosedLoop:
         in_force = [self.memory.in_force.get(uuid, NOTHING_IN_FORCE) for uuid in self.memory.draws]
         ramps = Ramps(limiter, draws, granted_A, in_force, self.config, self.monotonic_s)
         step = ramps.step(target, order, slot)
-        changes = abs(step.allocation.current_A[:, slot] - granted_A) > CHANGE_A
+        allocation, reliefs = self._relieved(limiter, step.allocation, draws, order, slot)
+        changes = abs(allocation.current_A[:, slot] - granted_A) > CHANGE_A
         for evse in np.flatnonzero(changes & (limiter.demand.urgency != IDLE)).tolist():
             draws[evse].changed_at_s = self.monotonic_s
-        return replace(step.allocation, held={**held, **step.reasons}, waits=step.waits)
+        for draw, current_A in zip(draws, allocation.current_A[:, slot].tolist(), strict=True):
+            draw.pilot.set(current_A, self.monotonic_s)
+        return replace(allocation, held={**held, **step.reasons, **reliefs}, waits=step.waits)
+
+    def _relieved(
+        self, limiter: Limiter, allocation: Allocation, draws: Sequence[Draw], order: Ints, slot: int
+    ) -> tuple[Allocation, dict[int, str]]:
+        """End overloads in time; returns also why an EVSE has less for that."""
+        overloads = limiter.meters.overloads if limiter.meters is not None else []
+        if not overloads:
+            return allocation, {}
+        takes_part = limiter.demand.takes_part[:, slot] & (limiter.demand.urgency != IDLE)
+        wanted_A = np.where(takes_part, allocation.current_A[:, slot], 0.0)
+        minimum_A = limiter.demand.minimum_A[:, slot]
+        pinned_A = [
+            draw.pinned_A(self.monotonic_s) if draw.pilot.holds(limit, self.monotonic_s) else 0.0
+            for draw, limit in zip(draws, wanted_A.tolist(), strict=True)
+        ]
+        evses = Sharers(
+            wanted_A,
+            np.where(wanted_A >= minimum_A, minimum_A, 0.0),
+            np.array(pinned_A),
+            allocation.loaded[:, :, slot],
+        )
+        now_A = relieved(overloads, evses, order)
+        lowered = np.flatnonzero(now_A < wanted_A - ROUNDING_A).tolist()
+        current_A = allocation.current_A.copy()
+        current_A[lowered, slot] = now_A[lowered]
+        reasons = {
+            evse: "gives room to end an overload" if now_A[evse] else "pauses to end an overload"
+            for evse in lowered
+        }
+        return replace(allocation, current_A=current_A), reasons
 
     def _usage(self, uuid: str) -> Usage:
         return self.memory.usages.setdefault(uuid, Usage())

@@ -15,6 +15,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 from energy_management.measurement import Reading, Vector3
+from energy_management.pilot import Pilot
 
 NOTHING: Vector3 = (0.0, 0.0, 0.0)
 
@@ -39,11 +40,12 @@ FALLEN_WITHIN_A = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Bounds of the currents of one EVSE per grid phase, from a moment on or at it."""
+    """Bounds of the currents of one EVSE per grid phase, from a moment on or at it; by limits or measured."""
 
     at_s: float
     least_A: Vector3
     most_A: Vector3
+    is_measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,15 @@ class Draw:
         When its limit last changed, with a car that could notice.
     car_since_s : float
         Since when there is a car that could draw anything; infinite while there is none.
+    pilot : Pilot
+        What its limits have come to.
     """
 
     samples: list[Bounds] = field(default_factory=list)
     allowed: list[Bounds] = field(default_factory=list)
     changed_at_s: float = -math.inf
     car_since_s: float = -math.inf
+    pilot: Pilot = field(default_factory=Pilot)
 
     def sample(self, bounds: Bounds) -> None:
         """Take a measurement, the newest or one already known."""
@@ -107,6 +112,13 @@ class Draw:
             return self.samples[-1]
         return None
 
+    def has_risen(self, at_s: float) -> bool:
+        """Tell whether at a time it may have been following a higher limit."""
+        return any(
+            max(later.most_A) > max(earlier.most_A)
+            for earlier, later in pairwise(self._in_force(at_s - FOLLOWS_WITHIN_S, at_s))
+        )
+
     def settled_by(self, at_s: float) -> bool:
         """Whether nothing that is still to come could tell more about its draw at a time."""
         return not self.samples or self.samples[-1].at_s >= at_s + SIMULTANEOUS_S
@@ -126,8 +138,23 @@ class Draw:
             return _hull(at_s, allowed)
         is_newer_known = samples[-1].at_s >= at_s
         if is_newer_known or (len(allowed) == 1 and not fuse_holds):
-            return _hull(at_s, samples)
-        return _hull(at_s, [*samples, *allowed])
+            return _hull(at_s, samples, is_measured=True)
+        return _hull(at_s, [*samples, *allowed], is_measured=True)
+
+    def likely_A(self, at_s: float) -> Vector3 | None:
+        """Return what it most likely drew at a time, by the samples around; None if it is not measured."""
+        samples = self._around(at_s)
+        if not samples:
+            return None
+        before = max((s for s in samples if s.at_s <= at_s), key=_time, default=samples[0])
+        after = min((s for s in samples if s.at_s >= at_s), key=_time, default=before)
+        span_s = after.at_s - before.at_s
+        share = (at_s - before.at_s) / span_s if span_s else 0.0
+        one, two, three = (
+            earlier + share * (later - earlier)
+            for earlier, later in zip(before.least_A, after.least_A, strict=True)
+        )
+        return one, two, three
 
     def lingering_A(self, now_s: float, limit_A: float) -> Vector3:
         """Return what it may still draw until it has followed a limit set not long ago, or just now."""
@@ -140,6 +167,13 @@ class Draw:
         if self._follows(limit_A):
             return measured.most_A
         return _most([measured.most_A, *(bounds.most_A for bounds in recent)])
+
+    def pinned_A(self, now_s: float) -> float:
+        """Return what it draws while its pilot cannot move: no more than it does, unless it may just rise."""
+        measured = self.measured(now_s)
+        if measured is None or self.has_risen(now_s):
+            return self.pilot.shows_A
+        return min(self.pilot.shows_A, max(measured.most_A))
 
     def lingers_until_s(self, limit_A: float) -> float:
         """Return when it has had its time to follow a limit; infinite while it may still draw more."""
@@ -234,8 +268,11 @@ def currents_of(reading: Reading, nominal_voltage_V: float) -> Vector3:
     return one, two, three
 
 
-def _hull(at_s: float, bounds: Sequence[Bounds]) -> Bounds:
-    return Bounds(at_s, _least([each.least_A for each in bounds]), _most([each.most_A for each in bounds]))
+def _hull(at_s: float, bounds: Sequence[Bounds], *, is_measured: bool = False) -> Bounds:
+    if len(bounds) == 1:
+        return Bounds(at_s, bounds[0].least_A, bounds[0].most_A, is_measured)
+    least_A, most_A = _least([each.least_A for each in bounds]), _most([each.most_A for each in bounds])
+    return Bounds(at_s, least_A, most_A, is_measured)
 
 
 def _least(vectors: Sequence[Vector3]) -> Vector3:

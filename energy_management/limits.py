@@ -108,11 +108,16 @@ class Limiter:
 
     def loaded(self, phases: Floats) -> Bools:
         """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""
-        loaded = (phases > 0)[None].repeat(3, axis=0)
-        for evse, rotation in self._rotations.items():
-            for conductor, phase in enumerate(rotation):
-                loaded[phase, evse] = (phases[evse] > conductor) & ~self.idle_phases[phase, evse]
+        loaded: Bools = (phases > self._conductors[..., None]) & ~self.idle_phases[..., None]
         return loaded
+
+    @cached_property
+    def _conductors(self) -> Ints:
+        """Number of the conductor of each EVSE on each grid phase, from 0, shape (3, evses); 0 if unknown."""
+        conductors = np.zeros((3, len(self.tree.evses)), dtype=np.int64)
+        for evse, rotation in self._rotations.items():
+            conductors[rotation, evse] = range(3)
+        return conductors
 
     @cached_property
     def _rotations(self) -> dict[int, tuple[int, ...]]:

@@ -13,6 +13,7 @@ from energy_management.coverage import Bools, Floats
 from energy_management.draws import Draw
 from energy_management.measurement import Reading, Vector3
 from energy_management.memory import Memory, NodeMemory
+from energy_management.overload import TOLERATED, Overload
 from energy_management.site import NodeAttributes, Site
 from energy_management.tree import Tree
 from energy_management.trust import Doubts
@@ -35,12 +36,15 @@ class MeterBudgets:
         Budget where the meter cannot be believed; infinite elsewhere.
     complaints : list of tuple of str
         Uuid of each node whose meter is not believed, and why.
+    overloads : list of Overload
+        What the newest readings show.
     """
 
     metered: Bools
     taken_A: Floats
     at_most_A: Floats
     complaints: list[tuple[str, str]]
+    overloads: list[Overload]
 
 
 def read_meters(
@@ -69,6 +73,7 @@ def read_meters(
     taken_A = np.zeros((3, len(tree.uuids)))
     at_most_A = np.full((3, len(tree.uuids)), np.inf)
     complaints = []
+    overloads = []
     draws = list(memory.draws.values())
     for position in np.flatnonzero(metered).tolist():
         uuid = tree.uuids[position]
@@ -83,8 +88,20 @@ def read_meters(
             taken_A[phase, position] = attributes.reserve_A + max(least, 0.0 if math.isnan(base) else base)
             if not is_believed:
                 at_most_A[phase, position] = attributes.fallback_A or 0.0
+        overload = node.base_load.overload
+        if overload is not None and monotonic_s - overload.at_s <= attributes.stale_after_s:
+            kept_A = taken_A[:, position], attributes.reserve_A + np.array(overload.current_A)
+            overloads.append(_overload(tree, position, float(limits_A[position]), *kept_A))
         complaints += [(uuid, text) for text in node.trust.complaints(monotonic_s, attributes.stale_after_s)]
-    return MeterBudgets(metered, taken_A, at_most_A, complaints)
+    return MeterBudgets(metered, taken_A, at_most_A, complaints, overloads)
+
+
+def _overload(tree: Tree, position: int, limit_A: float, taken_A: Floats, possible_A: Floats) -> Overload:
+    """Tell what an overloaded node has for EVSEs, surely and possibly less."""
+    rooms_A = [limit_A - taken_A, limit_A - np.fmax(taken_A, possible_A)]
+    first, last = int(tree.coverage.first[position]), int(tree.coverage.last[position])
+    (one, two, three), (other_one, other_two, other_three) = (room_A.tolist() for room_A in rooms_A)
+    return Overload(first, last, (one, two, three), (other_one, other_two, other_three), TOLERATED * limit_A)
 
 
 def _base_load(

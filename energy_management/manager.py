@@ -230,7 +230,8 @@ class EnergyManager:
             return None
         memory, voltage_V = self.state.memory, self.config.nominal_ac_voltage
         granted_A = [state.granted_A for state in states]
-        memory.observe(tree, site, readings, granted_A, monotonic_s=monotonic_s, voltage_V=voltage_V)
+        own_A = limits_A[tree.evses].tolist()
+        memory.observe(tree, site, readings, granted_A, own_A, monotonic_s=monotonic_s, voltage_V=voltage_V)
         return read_meters(
             tree,
             site,

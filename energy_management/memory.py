@@ -76,6 +76,7 @@ class Memory:
         site: Site,
         readings: Mapping[str, Reading],
         granted_A: Sequence[Vector3],
+        own_A: Sequence[float],
         *,
         monotonic_s: float,
         voltage_V: float,
@@ -86,16 +87,22 @@ class Memory:
         ----------
         granted_A : sequence of Vector3
             The grants in force, per grid phase.
+        own_A : sequence of float
+            The most that each EVSE could be granted.
         """
         known = self.draws
         self.draws = {uuid: known.get(uuid) or Draw() for uuid in tree.evse_uuids}
-        for position, granted, (uuid, draw) in zip(
-            tree.evses.tolist(), granted_A, self.draws.items(), strict=True
+        for position, granted, own, (uuid, draw) in zip(
+            tree.evses.tolist(), granted_A, own_A, self.draws.items(), strict=True
         ):
             draw.forget_before(monotonic_s - REMEMBERED_S)
             state = tree.nodes[position].get("evse_state", CHARGING)
+            if state == "Unplugged":
+                self.usages.pop(uuid, None)
             draw.note_car(monotonic_s, is_there=state not in WITHOUT_CAR)
-            draw.allow(_allowed(state, granted, self._most_A(uuid, granted, draw), monotonic_s))
+            is_limited = max(granted) < own
+            most_A = self._most_A(uuid, granted, draw)
+            draw.allow(_allowed(state, granted, most_A, monotonic_s, is_limited=is_limited))
             reading = readings.get(uuid)
             if reading is not None:
                 attributes = site.evses.get(uuid)
@@ -114,10 +121,13 @@ class Memory:
         return before_A if max(before_A) >= in_force.current_A else (in_force.current_A,) * 3
 
 
-def _allowed(state: str, granted_A: Vector3, most_A: Vector3, now_s: float) -> Bounds:
-    """Bounds of what an EVSE may draw by its state and its limits, of which export is negative."""
+def _allowed(state: str, granted_A: Vector3, most_A: Vector3, now_s: float, *, is_limited: bool) -> Bounds:
+    """Bounds of what an EVSE may draw by its state and its limits, of which export is negative.
+
+    One that charges counts with its grant, but only a grant that limits it tells what a car can draw.
+    """
     if state in WITHOUT_CAR:
         return Bounds(now_s, NOTHING, NOTHING)
     if min(granted_A) < 0.0:
         return Bounds(now_s, granted_A, NOTHING)
-    return Bounds(now_s, granted_A if state == CHARGING else NOTHING, most_A)
+    return Bounds(now_s, granted_A if state == CHARGING and is_limited else NOTHING, most_A)

@@ -22,6 +22,7 @@ from energy_management.coverage import Bools, Floats, Ints
 from energy_management.demand import Demand
 from energy_management.draws import Draw, InForce
 from energy_management.limits import Limiter
+from energy_management.schedules import CURRENT_A
 from energy_management.waits import NO_WAITS, Waits
 
 ROUNDING_A = 1e-6
@@ -86,7 +87,7 @@ class Ramps:
         adds_phases = (in_force_phases > 0) & (target.phases[:, slot] > in_force_phases) & takes_part
         if not ((target_A > held_A + ROUNDING_A) | adds_phases).any():
             return Step(target, {}, NO_WAITS)
-        may_rise = self._may_rise(target_A, target.network.ceiling_A[:, slot])
+        may_rise = self._may_rise(target_A, slot)
         lingering_A = np.array(
             [
                 draw.lingering_A(self.monotonic_s, limit)
@@ -126,11 +127,12 @@ class Ramps:
         }
         return Step(allocation, reasons, self._waits(waiting, falling, floor_A) if waiting else NO_WAITS)
 
-    def _may_rise(self, target_A: Floats, ceiling_A: Floats) -> Bools:
+    def _may_rise(self, target_A: Floats, slot: int) -> Bools:
         """Tell whose last change is long enough ago, and whose next rise is worth it."""
         rested = np.array([self.monotonic_s >= self._rises_at_s(evse) for evse in range(len(self.draws))])
+        own_A = self.limiter.limits.values[CURRENT_A, self.limiter.tree.evses, slot]
         worth_it = target_A - self.granted_A >= self.config.deadband_A
-        worth_it |= (self.granted_A <= 0) | (target_A >= ceiling_A - ROUNDING_A)
+        worth_it |= (self.granted_A <= 0) | (target_A >= own_A - ROUNDING_A)
         rises = target_A > self.granted_A + ROUNDING_A
         return np.asarray(rises & worth_it & rested)
 

@@ -43,6 +43,10 @@ class Usage:
     idle_since_s: list[float | None] = field(default_factory=lambda: [None, None, None])
     phases: int = 0
 
+    def forget_wishes(self) -> None:
+        """Begin anew to find out how much it uses; which phases is known as long as the car is there."""
+        self.wanted_A = self.less_since_s = None
+
     def follow(
         self, drawn_A: float, granted_A: float, minimum_A: float, now_s: float, config: ManagerConfig
     ) -> None:
