@@ -19,6 +19,9 @@ FOLLOWS_S = 2
 SWITCHES_WITHIN_S = 15
 """How long charging pauses while phases are switched."""
 
+STOPS_WITHIN_S = 12
+"""How long an EVSE calls itself finished though it only stops, as those of EVerest do."""
+
 BOTH = {"switch_3ph1ph_while_charging_mode": "Both"}
 
 
@@ -47,6 +50,7 @@ class SunnyCar:
     limits: list[tuple[float, int]] = field(default_factory=list)
     phases: int = 3
     pauses_s: int = 0
+    stops_s: int = 0
     drawn_A: float = 0.0
     switched_at: list[int] = field(default_factory=list)
     began_at: list[int] = field(default_factory=list)
@@ -70,7 +74,7 @@ class SunnyCar:
             return "Unplugged"
         if self.limits and self.limits[-1][0] >= 6:
             return "Charging"
-        return "Finished" if self.drawn_A else "PausedEVSE"  # so EVerest calls it while it stops
+        return "Finished" if self.stops_s else "PausedEVSE"
 
     def take(self, current_A: float, phases: int | None, now_s: int) -> None:
         """Take a limit; zero comes without a number of phases."""
@@ -80,11 +84,13 @@ class SunnyCar:
         charged, charges = bool(self.limits) and self.limits[-1][0] > 0, current_A > 0
         if charged != charges:
             (self.began_at if charges else self.ended_at).append(now_s)
+            self.stops_s = 0 if charges else STOPS_WITHIN_S
         self.limits.append((current_A, self.phases))
 
     def advance(self) -> None:
         """Let a second pass."""
         self.pauses_s = max(0, self.pauses_s - 1)
+        self.stops_s = max(0, self.stops_s - 1)
         old = self.limits[-1 - FOLLOWS_S][0] if len(self.limits) > FOLLOWS_S else 0.0
         may_A = min(old, self.limits[-1][0] if self.limits else 0.0) if old > self.drawn_A else old
         self.drawn_A = min(may_A, self.most_A) if self.is_there and not self.pauses_s and may_A >= 6 else 0.0
