@@ -64,6 +64,7 @@ _GAUGES: dict[str, tuple[str, tuple[_Gauge, ...]]] = {
             _Gauge("node_granted_amperes", "What the EVSEs below a node may draw together", "granted_A"),
             _Gauge("node_headroom_amperes", "Part of a node's budget that nobody has", "headroom_A"),
             _Gauge("node_measured_amperes", "Current through a node", "measured_A"),
+            _Gauge("node_surplus_watts", "What the sun leaves for charging from surplus", "surplus_W"),
         ),
     ),
     "meter": (
