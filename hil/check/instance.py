@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bsp.hub import HubLink
+from control.broker import Broker
 from control.installation import installation
 from control.memory import ALLOCATION
 from control.settings import Settings, SettingsError, Wiring
@@ -17,6 +18,8 @@ from energy_management.site import ROTATIONS
 from hil.check.energy_tree import CONSUMERS, TRUNK, EnergyTree, values_of
 from hil.check.remarks import Remark, error, note
 from hil.runtime.manager.config import ModuleConfig
+
+_THIS_MACHINE = ("", "localhost", "127.0.0.1", "::1")
 
 
 class Instance:
@@ -82,8 +85,8 @@ class Instance:
         yield from self._connected(self.site)
         yield from self._connectors(self.site, self.settings)
         yield from self._without_use(self.site)
-        if self.site.broker is not None and not self.settings.mqtt_api:
-            yield note(f"{self.name}: the site file has mqtt, which is without effect: set mqtt_api: true")
+        if self.site.broker is not None:
+            yield from self._broker(self.site.broker, is_used=self.settings.mqtt_api)
 
     def _rotations(self, learnt: Mapping[str, str]) -> Iterator[Remark]:
         told: Mapping[str, EvseSection] = {}
@@ -188,6 +191,14 @@ class Instance:
                     f"{self.name}: {connector} has contactors: name a state_file, so that a crash amid "
                     "a switch is not forgotten"
                 )
+
+    def _broker(self, broker: Broker, *, is_used: bool) -> Iterator[Remark]:
+        if not is_used:
+            yield note(f"{self.name}: the site file has mqtt, which is without effect: set mqtt_api: true")
+        elif broker.password and not broker.is_encrypted and broker.host not in _THIS_MACHINE:
+            yield note(
+                f"{self.name}: mqtt: the password goes to {broker.host} for all to read: set tls: true"
+            )
 
     def _without_use(self, site: SiteFile) -> Iterator[Remark]:
         measuring = {part.meter for part in (*site.evses.values(), *site.connectors.values())}

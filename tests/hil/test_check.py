@@ -275,6 +275,16 @@ def test_one_phase_chargers_on_phases_of_their_own_may_fall_back_together(tmp_pa
     assert "the fallback_current of c1, c2, c3 is 40 A together, its fuse 35 A" in outcome.err
 
 
+@pytest.mark.parametrize(("more", "is_noted"), [("", True), (", tls: true", False)])
+def test_a_password_that_everybody_can_read(tmp_path: Path, more: str, is_noted: bool) -> None:
+    site = f"{SITE}mqtt: {{host: broker.example, username: me, password: secret{more}}}\n"
+    outcome = check(tmp_path, CONFIG.replace("site.yaml", "site.yaml, mqtt_api: true"), site)
+    assert outcome.code == 0, outcome.err
+    told = "note: grid: mqtt: the password goes to broker.example for all to read: set tls: true"
+    assert (told in outcome.out) == is_noted
+    assert "secret" not in outcome.out
+
+
 def test_one_device_in_the_site_files_of_two_instances(tmp_path: Path) -> None:
     (tmp_path / "second.yaml").write_text(
         "grid: {fuse: 16 A, meter: too}\nbuses: {b: {host: 127.0.0.1}}\n"
