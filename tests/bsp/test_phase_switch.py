@@ -417,8 +417,10 @@ class Anything(RuleBasedStateMachine):
     @rule(phases=st.sampled_from([1, 3]), later_s=st.sampled_from([0.0, 400.0]))
     def request(self, phases: int, later_s: float) -> None:
         self.now += later_s
+        self.lag_s += later_s
         if self.reads:
             self.last_seen = self.look()
+            self.steady_looks = 0
         self.switch.request(phases, self.now)
 
     @rule(for_s=st.sampled_from([3.0, 30.0, 300.0]))
@@ -431,6 +433,7 @@ class Anything(RuleBasedStateMachine):
     def weld(self) -> None:
         """L2 and L3 stay joined whatever the auxiliary contact shows."""
         self.welded = True
+        self.steady_looks = 0
 
     @rule(reads=st.booleans())
     def lose_replies(self, reads: bool) -> None:
