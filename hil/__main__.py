@@ -15,6 +15,7 @@ from hil.commands.run import run
 from hil.commands.scenario import scenario
 from hil.commands.set import set_limit
 from hil.commands.storm import storm
+from hil.commands.study import study
 from hil.commands.wiring import wiring
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ for command in (
     read,
     wiring,
     scenario,
+    study,
     storm,
 ):
     app.command()(command)

@@ -1,0 +1,162 @@
+"""A study, read and checked: all its cases."""
+
+import copy
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bsp.yaml_file import FileError, Key, YamlFile
+from hil.plant.models import MODELS
+from hil.scenario import ScenarioError
+from hil.scenario.words import BLANKS, quantity
+from hil.study.cases import Case, dumped
+from hil.study.document import Document
+from hil.study.habits import cars_of, evses_of, minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study, ready to run.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, without its ending.
+    title, about : str
+        What is asked.
+    varied : mapping of column to tuple of values
+        What differs between cases, as it is written in the file.
+    days : int
+        How many.
+    enough : float
+        Share of days that must be good, 0 to 1.
+    cases : tuple of Case
+        All of them.
+    """
+
+    name: str
+    title: str
+    about: str
+    varied: Mapping[str, tuple[Any, ...]]
+    days: int
+    enough: float
+    cases: tuple[Case, ...]
+
+
+def load_study(path: Path) -> Study:
+    """Read a study, and check the scenario of each combination.
+
+    Raises
+    ------
+    FileError
+        With one line for each problem: ``chargers.yaml:18 vary.chargres: no such key, ...``.
+    """
+    file = YamlFile(path, Document)
+    document = file.value
+    _check_habits(file, document)
+    enough = _share(file, document.enough)
+    columns = _columns(file, document)
+    file.check()
+    combinations = list(_combinations(file, document, columns))
+    file.check()
+    cases = [
+        Case(settings, day, _scenario_text(changed, day, title=document.title))
+        for settings, changed in combinations
+        for day in range(1, document.days + 1)
+    ]
+    for case in cases[:: document.days]:
+        _check_case(path, case)
+    varied = {columns[key]: values for key, values in document.vary.items()}
+    return Study(path.stem, document.title, document.about, varied, document.days, enough, tuple(cases))
+
+
+def _check_habits(file: YamlFile[Document], document: Document) -> None:
+    habits = document.cars
+    for model in habits.models:
+        if model not in MODELS:
+            file.problem(("cars", "models", model), f"unknown model, known: {', '.join(MODELS)}")
+    for key in ("arrive", "leave", "want"):
+        given = getattr(habits, key)
+        if len(given) != 2 or not all(_is_fine(key, text) for text in given):
+            example = "[5 kWh, 20 kWh]" if key == "want" else '["17:00", "22:00"]'
+            file.problem(("cars", key), f"must be two values like {example}")
+
+
+def _is_fine(key: str, text: str) -> bool:
+    if key == "want":
+        return re.fullmatch(BLANKS["energy"][0], text) is not None and quantity(text) > 0
+    try:
+        return minutes(text) >= 0
+    except ValueError:
+        return False
+
+
+def _share(file: YamlFile[Document], text: str) -> float:
+    if not re.fullmatch(BLANKS["percent"][0], text):
+        file.problem(("enough",), f"must be like 95 %, not '{text}'")
+        return 1.0
+    return quantity(text)
+
+
+def _columns(file: YamlFile[Document], document: Document) -> dict[str, str]:
+    """Name the column of each varied key: its last part, if that is clear."""
+    columns = {}
+    for key, values in document.vary.items():
+        if not values:
+            file.problem(("vary", key), "must be a list of values to try")
+        last = key.rpartition(".")[2]
+        is_clear = sum(other.rpartition(".")[2] == last for other in document.vary) == 1
+        columns[key] = last if is_clear else key
+    return columns
+
+
+def _combinations(
+    file: YamlFile[Document], document: Document, columns: Mapping[str, str]
+) -> Iterator[tuple[dict[str, Any], Document]]:
+    """Give each choice of values, and the study with only it."""
+    raw = msgspec.to_builtins(document)
+    for values in itertools.product(*document.vary.values()):
+        changed = copy.deepcopy(raw)
+        for key, value in zip(document.vary, values, strict=True):
+            _put(file, changed, key, value)
+        try:
+            yield dict(zip(columns.values(), values, strict=True)), msgspec.convert(changed, Document)
+        except msgspec.ValidationError as error:
+            file.problem(("vary",), f"{', '.join(map(str, values))}: {error}")
+
+
+def _put(file: YamlFile[Document], raw: dict[str, Any], key: str, value: object) -> None:
+    *way, last = key.split(".")
+    place = raw
+    for step in way:
+        place = place.setdefault(step, {}) if isinstance(place, dict) else {}
+    if way[:1] not in ([], ["scenario"], ["cars"], ["charger"]) or (not way and last not in raw):
+        known: Key = ("chargers", "cars.…", "charger.…", "scenario.…")
+        file.problem(("vary", key), f"no such key in this file, there are: {', '.join(known)}")
+    place[last] = value
+
+
+def _scenario_text(document: Document, day: int, title: str) -> str:
+    """Put chargers and cars into the scenario."""
+    scenario = copy.deepcopy(document.scenario)
+    evses = evses_of(document.chargers)
+    site = scenario.setdefault("site", {})
+    site["evses"] = {**site.get("evses", {}), **evses}
+    scenario["everest"] = {**scenario.get("everest", {}), **dict.fromkeys(evses, document.charger)}
+    scenario["cars"] = {**scenario.get("cars", {}), **cars_of(document.cars, document.chargers, day)}
+    return dumped({"title": title, **scenario})
+
+
+def _check_case(path: Path, case: Case) -> None:
+    try:
+        case.scenario(path.stem)
+    except ScenarioError as error:
+        chosen = ", ".join(f"{name} {value}" for name, value in case.settings.items()) or "every case"
+        # lines are of the scenario that was put together, which nobody has before them
+        problems = [re.sub(r"^\S+?:\d+ ", f"{path.name} scenario.", problem) for problem in error.problems]
+        raise FileError([f"{problem} (with {chosen})" for problem in problems]) from error
