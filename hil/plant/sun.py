@@ -16,6 +16,8 @@ import math
 from dataclasses import dataclass
 from random import Random
 
+from energy_management.measurement import Vector3
+
 DAY_S = 86_400
 NOON_S = DAY_S // 2
 MIDSUMMER = 172
@@ -48,6 +50,13 @@ class Sky:
 
 CUMULUS = (Sky("clear", 1.0, 240.0), Sky("thin cloud", 0.6, 120.0), Sky("thick cloud", 0.2, 180.0))
 """Fair weather with many small clouds: an edge every three minutes, the worst there is for surplus."""
+
+WEATHER = {
+    "clear": (Sky("clear", 1.0, DAY_S),),
+    "cloudy": CUMULUS,
+    "overcast": (Sky("overcast", 0.15, DAY_S),),
+}
+"""Skies by the name of the weather."""
 
 
 def clear_sky_W(second: float, peak_W: float, *, day_of_year: int = MIDSUMMER) -> float:
@@ -90,6 +99,84 @@ def cloudy_day(
     return [
         clear_sky_W(second, peak_W, day_of_year=day_of_year) * clouds.advance() for second in range(DAY_S)
     ]
+
+
+class Roof:
+    """Modules on a roof as a load that feeds in, from a time of a day on; each day has clouds of its own.
+
+    Parameters
+    ----------
+    peak_W : float
+        Rated power of the modules.
+    start_s : float
+        Second of the solar day at the start.
+    day_of_year : int
+        That day.
+    weather : str
+        A key of `WEATHER`.
+    seed : int
+        Same seed, same days.
+    phases : tuple of int
+        Grid phases that it feeds in on, 0 is L1; all alike.
+    """
+
+    STEADY_A = 0.3
+    """Smaller changes are none."""
+
+    def __init__(
+        self,
+        peak_W: float,
+        *,
+        start_s: float,
+        day_of_year: int = MIDSUMMER,
+        weather: str = "cloudy",
+        seed: int = 1,
+        phases: tuple[int, ...] = (0, 1, 2),
+        voltage_V: float = 230.0,
+    ) -> None:
+        self._peak_W, self._day_of_year, self._seed = peak_W, day_of_year, seed
+        self._skies = WEATHER[weather]
+        self._phases = phases
+        self._voltage_V = voltage_V
+        self._now_s = start_s
+        self._days: dict[int, list[float]] = {}
+
+    def advance(self, dt_s: float) -> None:
+        """Let time pass."""
+        self._now_s += dt_s
+
+    @property
+    def power_W(self) -> float:
+        """What it feeds in at present."""
+        return self._at(int(self._now_s + 1e-6))
+
+    @property
+    def current_A(self) -> Vector3:
+        """Draw on the grid's L1, L2, L3, so never above zero."""
+        each_A = -self.power_W / self._voltage_V / len(self._phases)
+        one, two, three = (each_A if phase in self._phases else 0.0 for phase in range(3))
+        return one, two, three
+
+    @property
+    def steady_for_s(self) -> float:
+        """How long its current will stay so for certain; no more than a minute is looked ahead."""
+        now, second = self.power_W, int(self._now_s + 1e-6)
+        most_W = self.STEADY_A * self._voltage_V * len(self._phases)
+        for ahead in range(1, 61):
+            if abs(self._at(second + ahead) - now) > most_W:
+                return second + ahead - self._now_s
+        return 60.0
+
+    def _at(self, second: int) -> float:
+        number, second = divmod(second, DAY_S)
+        if number not in self._days:
+            self._days[number] = cloudy_day(
+                self._peak_W,
+                seed=self._seed + number,
+                skies=self._skies,
+                day_of_year=(self._day_of_year - 1 + number) % 365 + 1,
+            )
+        return self._days[number][second]
 
 
 class _Clouds:

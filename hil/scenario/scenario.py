@@ -18,6 +18,7 @@ from energy_management.site import ROTATIONS
 from hil.plant.car import CarModel
 from hil.plant.models import MODELS
 from hil.plant.site import Rotation
+from hil.plant.sun import WEATHER
 from hil.scenario import words
 from hil.scenario.claims import ASSERTIONS
 from hil.scenario.document import CarSection, Document, EverestSection, LoadSection
@@ -424,6 +425,8 @@ class _Reader:
         pv = self._document.pv
         if pv is None or pv.weather is None:
             return None
+        if pv.weather not in WEATHER:
+            self._file.problem(("pv", "weather"), f"must be one of {', '.join(WEATHER)}, not '{pv.weather}'")
         return SunPlan(pv.node, pv.peak, pv.weather, words.phases(pv.phases))
 
     def _rotations(self, site: SiteFile) -> dict[str, Rotation]:

@@ -13,6 +13,7 @@ from hil.plant import Car, ChargePoint, House
 from hil.plant.house import FAMILY, LIVELY
 from hil.plant.load import ZERO, Load, ProfileLoad, SwitchedLoad
 from hil.plant.site import total
+from hil.plant.sun import Roof
 from hil.scenario.contactors import ContactorBoard
 from hil.scenario.evse import Evse
 from hil.scenario.scenario import MODULE, VOLTAGE_V, CarPlan, LoadPlan, Scenario
@@ -250,7 +251,18 @@ class Stage:
 
 def sun_load(scenario: Scenario, seed: int) -> Load:
     """Make the generation of a day by the seeded model."""
-    raise NotImplementedError(f"{scenario.name} {seed}")
+    plan, start = scenario.sun, scenario.start
+    if plan is None:
+        raise ValueError(f"{scenario.name} has no generation by a model")
+    return Roof(
+        plan.peak_W,
+        start_s=start.hour * 3600 + start.minute * 60 + start.second,
+        day_of_year=start.timetuple().tm_yday,
+        weather=plan.weather,
+        seed=seed,
+        phases=plan.phases,
+        voltage_V=VOLTAGE_V,
+    )
 
 
 def _loads_of(plan: LoadPlan, seed: str) -> list[tuple[str, Load]]:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from hil.plant.sun import CUMULUS, DAY_S, NOON_S, Sky, clear_sky_W, cloudy_day
+from hil.plant.sun import CUMULUS, DAY_S, NOON_S, Roof, Sky, clear_sky_W, cloudy_day
 
 PEAK_W = 8000.0
 HOUR = 3600
@@ -53,3 +53,28 @@ def test_clouds_come_and_go_with_edges() -> None:
 def test_a_single_sky_stays() -> None:
     day = cloudy_day(PEAK_W, skies=(Sky("clear", 1.0, 60.0),))
     assert day[NOON_S] == pytest.approx(clear_sky_W(NOON_S, PEAK_W), rel=0.1)
+
+
+def test_a_roof_is_a_load_that_feeds_in() -> None:
+    day = cloudy_day(PEAK_W, seed=5)
+    roof = Roof(PEAK_W, start_s=NOON_S, seed=5, phases=(1,))
+    for second in range(5):
+        assert roof.power_W == day[NOON_S + second]
+        assert roof.current_A == (0.0, pytest.approx(-day[NOON_S + second] / 230), 0.0)
+        roof.advance(1.0)
+
+
+def test_it_stays_as_it_is_for_as_long_as_it_says() -> None:
+    roof = Roof(PEAK_W, start_s=NOON_S, seed=5)
+    for _ in range(300):
+        steady_s, before = roof.steady_for_s, roof.current_A
+        roof.advance(min(steady_s, 1.0) * 0.99)
+        assert roof.current_A == pytest.approx(before, abs=Roof.STEADY_A)
+    assert Roof(PEAK_W, start_s=0.0).steady_for_s >= 60, "at night"
+
+
+def test_the_next_day_has_clouds_of_its_own() -> None:
+    roof = Roof(PEAK_W, start_s=NOON_S, seed=5)
+    noon = roof.power_W
+    roof.advance(DAY_S)
+    assert roof.power_W not in (0.0, noon)
