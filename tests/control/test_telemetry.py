@@ -10,12 +10,14 @@ from uuid import uuid4
 import jsonschema
 import pytest
 
+from control.broker import Broker
 from control.clock import Instant, system_clock
 from control.everest import Outside
 from control.mqtt_schema import COMMANDS, TOPICS, schema
 from control.notices import Notices
 from control.settings import Settings
 from control.site import EnergySite
+from control.site_file import load_site
 from control.telemetry import Telemetry
 from tests.brokers import Mosquitto
 from tests.control.listener import Listener
@@ -234,6 +236,22 @@ def test_two_installations_on_one_broker_have_devices_of_their_own(
     assert not left & right
     for site in sites:
         site.stop()
+
+
+def test_the_broker_is_the_one_that_the_site_file_names(
+    shared_mosquitto: str, listener: Listener, tmp_path: Path
+) -> None:
+    host, _, port = shared_mosquitto.rpartition(":")
+    site_file = tmp_path / "site.yaml"
+    prefix = f"everest_api/{uuid4()}"
+    site_file.write_text(f"grid: {{fuse: 32 A}}\nmqtt: {{host: {host}, port: {port}, prefix: {prefix}}}\n")
+    settings = Settings.from_config("grid", {"site_file": str(site_file), "mqtt_api": True})
+    nowhere = Broker("127.0.0.1", 1)
+    outside = Outside({"a": Child()}, EverestPlayed(), RecordingLog(), broker=nowhere)
+    site = EnergySite(settings, load_site(site_file), outside)
+    site.start()
+    listener.wait_for(f"{prefix}/everest_api/energy_manager/grid/online", value=True)
+    site.stop()
 
 
 @pytest.mark.mosquitto
