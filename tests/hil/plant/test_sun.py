@@ -60,16 +60,20 @@ def test_a_roof_is_a_load_that_feeds_in() -> None:
     roof = Roof(PEAK_W, start_s=NOON_S, seed=5, phases=(1,))
     for second in range(5):
         assert roof.power_W == day[NOON_S + second]
-        assert roof.current_A == (0.0, pytest.approx(-day[NOON_S + second] / 230), 0.0)
+        assert roof.current_A == pytest.approx((0.0, -day[NOON_S + second] / 230, 0.0))
         roof.advance(1.0)
 
 
 def test_it_stays_as_it_is_for_as_long_as_it_says() -> None:
     roof = Roof(PEAK_W, start_s=NOON_S, seed=5)
-    for _ in range(300):
+    moved = 0
+    for _ in range(600):
         steady_s, before = roof.steady_for_s, roof.current_A
-        roof.advance(min(steady_s, 1.0) * 0.99)
-        assert roof.current_A == pytest.approx(before, abs=Roof.STEADY_A)
+        roof.advance(0.5)
+        stays = roof.current_A == pytest.approx(before, abs=Roof.STEADY_A)
+        assert stays or steady_s <= 0.5
+        moved += not stays
+    assert moved > 10, "clouds pass"
     assert Roof(PEAK_W, start_s=0.0).steady_for_s >= 60, "at night"
 
 
