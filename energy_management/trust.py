@@ -2,8 +2,8 @@
 
 What is silent, repeats itself under load, or tells what cannot be is no fine reading. A phase without a fine
 reading for a while is lost, and is believed again only after its readings have been fine for a while. One
-that comes back as export though it left as import is believed once it shows import again: reversed clamps
-would let a rising load look like generation.
+that left as import and comes back as export, or the other way round, is believed once it shows again what it
+left as: reversed clamps would let a rising load look like generation.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ SHORT_CIRCUIT = 5.0
 """So many times the fuse trips a B-characteristic breaker at once (IEC 60898-1)."""
 
 FINE = ""
+
+_WAYS = {1: "import", -1: "export"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class PhaseTrust:
         It was readable once, and is not believed since.
     fine_at_s, fine_since_s : float or None
         When it last was fine, and since when without a break.
-    exported : bool
-        What was last believed of it was export.
+    sign : int
+        1 if what was last believed of it was import, -1 if it was export, 0 if it was next to nothing ever.
     complaint : str
         What is wrong with it, or empty.
     """
@@ -68,7 +70,7 @@ class PhaseTrust:
     is_lost: bool = False
     fine_at_s: float | None = None
     fine_since_s: float | None = None
-    exported: bool = False
+    sign: int = 0
     complaint: str = FINE
 
     def is_believed(self, now_s: float, stale_after_s: float) -> bool:
@@ -79,16 +81,17 @@ class PhaseTrust:
 
     def take(self, current_A: float, at_s: float, stable_after_s: float) -> None:
         """Take a fine reading."""
-        if self.fine_since_s is None or (self.is_lost and not self.exported and current_A < -SIGN_A):
+        is_reversed = self.sign * current_A < -SIGN_A
+        if self.fine_since_s is None or (self.is_lost and is_reversed):
             self.fine_since_s = at_s
         self.fine_at_s = at_s
         self.complaint = FINE
         if self.is_lost:
             self.is_lost = at_s - self.fine_since_s < stable_after_s
-            back = "import" if current_A >= -SIGN_A or self.exported else "export, though it left as import"
-            self.complaint = f"came back as {back}, not stable yet" if self.is_lost else FINE
+            back = f"as {_WAYS[-self.sign]}, though it left as {_WAYS[self.sign]}, " if is_reversed else ""
+            self.complaint = f"came back {back}not stable yet" if self.is_lost else FINE
         if not self.is_lost and abs(current_A) >= SIGN_A:
-            self.exported = current_A < 0
+            self.sign = 1 if current_A > 0 else -1
 
     def complain(self, complaint: str) -> None:
         """Take note that there is no fine reading."""

@@ -234,14 +234,53 @@ class TestLoss:
         assert grid.run(11, lie, {"a": NO_LOAD})["a"] == pytest.approx(8)
         assert grid.manager.report.complaints == [("grid", complaint)]
 
-    def test_a_meter_that_comes_back_with_other_signs_is_not_trusted(self) -> None:
+    @pytest.mark.parametrize(
+        ("before", "after", "complaint"),
+        [
+            (20.0, -20.0, "as export, though it left as import"),
+            (-20.0, 20.0, "as import, though it left as export"),
+        ],
+    )
+    def test_a_meter_that_comes_back_with_other_signs_is_not_trusted(
+        self, before: float, after: float, complaint: str
+    ) -> None:
         grid = Grid()
-        grid.run(10, flat(20), {"a": NO_LOAD})
+        grid.run(10, flat(before), {"a": NO_LOAD})
         grid.run(20, None)
-        assert grid.run(100, flat(-20), {"a": NO_LOAD})["a"] == pytest.approx(8)
-        ((_, complaint),) = grid.manager.report.complaints
-        assert "export, though it left as import" in complaint
-        assert grid.run(35, flat(20), {"a": NO_LOAD})["a"] == pytest.approx(15), "clamps are right again"
+        assert grid.run(100, flat(after), {"a": NO_LOAD})["a"] == pytest.approx(8)
+        ((_, found),) = grid.manager.report.complaints
+        assert complaint in found
+        house_A = max(before, 0.0)
+        left_A = grid.run(35, flat(before), {"a": NO_LOAD})["a"]
+        assert left_A == pytest.approx(min(32, FUSE_A - house_A)), "clamps are right again"
+
+    def test_a_sign_of_next_to_nothing_is_none(self) -> None:
+        grid = Grid()
+        grid.run(10, flat(0.3), {"a": NO_LOAD})
+        grid.run(20, None)
+        assert grid.run(40, flat(-5), {"a": NO_LOAD})["a"] == pytest.approx(32)
+
+    def test_one_phase_with_other_signs_is_not_three(self) -> None:
+        grid = Grid({"a": EvseAttributes("L1 L2 L3"), "b": EvseAttributes("L3 L1 L2")})
+        grid.active = 1
+        grid.run(10, flat(5), {"a": NO_LOAD, "b": NO_LOAD})
+        grid.run(20, None)
+        grants = grid.run(40, (5, 5, -5), {"a": NO_LOAD, "b": NO_LOAD})
+        assert grants == {"a": pytest.approx(30), "b": pytest.approx(8)}
+
+    def test_what_was_drawn_before_the_loss_still_counts_beside_the_fallback(self) -> None:
+        """The fallback is no more than it says, and the loss gives nobody more than there was before."""
+        grid = Grid(fallback_A=20)
+        grid.run(30, flat(25), {"a": NO_LOAD})
+        assert grid.run(600, None, {"a": NO_LOAD})["a"] == pytest.approx(FUSE_A - 25)
+        grid = Grid(fallback_A=20)
+        grid.run(30, flat(2), {"a": NO_LOAD})
+        assert grid.run(600, None, {"a": NO_LOAD})["a"] == pytest.approx(20)
+
+    def test_an_unused_grant_is_no_generation(self) -> None:
+        """Nobody measures a car that may draw 30 A and draws 16 A."""
+        grid = Grid({"a": STRAIGHT, "b": STRAIGHT}, counts_generation=True)
+        assert sum(grid.run(60, flat(18)).values()) <= FUSE_A + 1e-6
 
     @pytest.mark.parametrize("hours", [-5, 7])
     def test_a_jump_of_the_wall_clock_changes_nothing(self, hours: int) -> None:
