@@ -38,6 +38,8 @@ class Coverage:
     ----------
     pair_node, pair_evse : ndarray of int, shape (pairs,)
         All pairs of an EVSE and a node above it, by EVSE and from the root down.
+    shared_pairs : ndarray of int
+        Those pairs whose node covers other EVSEs, too.
     pair_start : list of int
         Where the pairs of each EVSE begin, and where the last ones end.
     """
@@ -50,20 +52,20 @@ class Coverage:
         self.pair_evse = np.arange(self.evses).repeat(lengths)
         self.pair_start = list(accumulate(lengths, initial=0))
         self._starts = np.array(self.pair_start[:-1], dtype=np.int64)
-        self._bounds = np.array([self.first, self.last]).T.ravel()
+        self.shared_pairs = (self.last - self.first > 1).take(self.pair_node).nonzero()[0]
+        self._by_node = self.pair_evse.take(self.pair_node.argsort(kind="stable"))
+        self._node_starts = np.concatenate(([0], (self.last - self.first).cumsum()[:-1]))
 
     def total_below(self, values: Floats) -> Floats:
         """Sum over the EVSEs below each node."""
-        sums = np.zeros((*values.shape[:-2], self.evses + 1, values.shape[-1]))
-        np.add.accumulate(values, axis=-2, out=sums[..., 1:, :])
-        return sums.take(self.last, axis=-2) - sums.take(self.first, axis=-2)
+        return self._below(np.add, values)
 
     def least_below(self, values: Floats) -> Floats:
         """Minimum over the EVSEs below each node."""
-        padded = np.empty((*values.shape[:-2], self.evses + 1, values.shape[-1]))
-        padded[..., :-1, :] = values
-        padded[..., -1, :] = np.inf
-        return np.minimum.reduceat(padded, self._bounds, axis=-2)[..., ::2, :]
+        return self._below(np.minimum, values)
+
+    def _below(self, reduction: np.ufunc, values: Floats) -> Floats:
+        return reduction.reduceat(values.take(self._by_node, -2), self._node_starts, -2)
 
     def above(self, reduction: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Reduce the values of the nodes above each EVSE, such as with `np.minimum`."""

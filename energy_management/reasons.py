@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
 
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Coverage, Floats, Ints, Texts
+from energy_management.coverage import Bools, Coverage, Floats, Ints, Texts, exists
 from energy_management.demand import Demand
 
 _USED_UP = 1e-7
@@ -25,26 +25,27 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     share it none that could give way has a higher level. Pairs are those of an EVSE and a node above it.
     """
     coefficient, concerns = network.coefficient, network.concerns
-    room = network.node_capacity * (1 - _USED_UP) - _USED_UP - nodes.total_below(coefficient * current_A)
-    has_some = current_A > 0
-    step = np.where(concerns, coefficient * np.where(has_some, 0.0, demand.minimum_A), -np.inf)
+    room = network.node_capacity * (1 - _USED_UP) - nodes.total_below(coefficient * current_A)
+    has_some = current_A > _USED_UP
+    step = coefficient * np.where(has_some, 0.0, demand.minimum_A) + _USED_UP
+    used_up = room.take(nodes.pair_node, -2) < np.where(concerns, step, -np.inf).take(nodes.pair_evse, -2)
+    if not exists(used_up.take(nodes.shared_pairs, -2)):
+        return used_up
     level = np.minimum(current_A / demand.weight, _HIGHEST_LEVEL)
     rank = level + 10 * _HIGHEST_LEVEL * demand.rank
-    could_give_way = concerns & (current_A > demand.minimum_A * (1 + _USED_UP))
+    could_give_way = concerns & (current_A > demand.minimum_A * (1 + _USED_UP) + _USED_UP)
     highest = -nodes.least_below(np.where(could_give_way, -rank, np.inf))
     is_highest = np.where(has_some, rank + _USED_UP * (1 + level), np.inf)
-    used_up = room.take(nodes.pair_node, axis=1) < step.take(nodes.pair_evse, axis=1)
-    marks: Bools = used_up & (
-        is_highest.take(nodes.pair_evse, axis=0) >= highest.take(nodes.pair_node, axis=1)
-    )
-    return marks
+    used_up &= is_highest.take(nodes.pair_evse, -2) >= highest.take(nodes.pair_node, -2)
+    return used_up
 
 
-def binding_sources(network: Network, nodes: Coverage, demand: Demand, current_A: Floats) -> Texts:
-    """Who set the limits that bind each EVSE in each slot, joined root to leaf by commas as EVerest does.
+Reason = tuple[Bools, Callable[[Ints, Ints], Sequence[str]]]
+"""Where limits of one kind count, shape (pairs, slots), and who set those of some nodes in some slots."""
 
-    Power limits are named only where no current limit binds.
-    """
+
+def binding_reasons(network: Network, nodes: Coverage, demand: Demand, current_A: Floats) -> list[Reason]:
+    """Find the limits that bind each EVSE in each slot; those of power only where none of current does."""
     marks = binding(network, nodes, demand, current_A)
     if len(network.powers) and len(network.currents):
         by_current = nodes.over_pairs(np.logical_or, np.logical_or.reduce(marks[network.currents]))
@@ -52,31 +53,33 @@ def binding_sources(network: Network, nodes: Coverage, demand: Demand, current_A
     if len(marks) > len(network.kinds):
         begins = list(accumulate((len(kind.labels) for kind in network.kinds[:-1]), initial=0))
         marks = np.logical_or.reduceat(marks, begins, axis=0)
-    return joined(marks, nodes, [kind.sources for kind in network.kinds])
+    return [(mark, kind.sources) for mark, kind in zip(marks, network.kinds, strict=True)]
 
 
-def joined(marks: Bools, nodes: Coverage, names: Sequence[Callable[[Ints, Ints], Sequence[str]]]) -> Texts:
-    """Join the names of the nodes above each EVSE that are marked, root to leaf, shape (evses, slots).
+def joined(wholes: Sequence[Sequence[Reason]], nodes: Coverage, slots: int) -> Iterator[Texts]:
+    """Join the names of the reasons of each whole, root to leaf by commas as EVerest does.
 
-    Parameters
-    ----------
-    marks : ndarray of bool, shape (kinds, pairs, slots)
-    names : sequence of callables
-        For each kind, the names of some nodes in some slots.
+    Yields
+    ------
+    ndarray of str, shape (evses, slots)
+        One for each whole.
     """
-    _, pairs, slots = marks.shape
+    pairs = len(nodes.pair_node)
+    cells = nodes.evses * slots
     texts: list[str] = []
     places = []
-    for kind, names_of in enumerate(names):
-        pair, slot = marks[kind].nonzero()
+    for begin, (marks, names_of) in (
+        (number * cells, reason) for number, whole in enumerate(wholes) for reason in whole
+    ):
+        pair, slot = marks.nonzero()
         texts += names_of(nodes.pair_node.take(pair), slot)
-        places.append((nodes.pair_evse.take(pair) * slots + slot) * pairs + pair)
-    place = np.concatenate(places)  # by EVSE, slot and node, in this order
+        places.append((nodes.pair_evse.take(pair) * slots + slot + begin) * pairs + pair)
+    place = np.concatenate(places)  # by whole, EVSE, slot and node, in this order
     order = place.argsort(kind="stable")
-    ends = np.arange(nodes.evses * slots + 1) * pairs
+    ends = np.arange(len(wholes) * cells + 1) * pairs
     bounds = place.take(order).searchsorted(ends).tolist()
     parts = [texts[number] for number in order.tolist()]
     joint = [
         parts[start] if end == start + 1 else ",".join(parts[start:end]) for start, end in pairwise(bounds)
     ]
-    return np.array(joint, dtype=np.object_).reshape(nodes.evses, slots)
+    yield from np.array(joint, dtype=np.object_).reshape(len(wholes), nodes.evses, slots)

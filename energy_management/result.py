@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from energy_management.allocation import Allocation
+from energy_management.constraints import Network
 from energy_management.coverage import Bools, Floats, Ints, Texts, exists
+from energy_management.demand import Demand
 from energy_management.limits import Limiter
-from energy_management.reasons import binding_sources, joined
+from energy_management.reasons import Reason, binding_reasons, joined
 from energy_management.schedules import MAX_PHASES
 
 KEPT, SWITCHED = "active phases", "phase switching"
@@ -57,34 +59,46 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
             return values
         return np.where(demand.exporting, values[:, slots:], values[:, :slots])
 
-    limits_power = np.logical_or.reduce(
-        np.isfinite(network.node_capacity.take(network.powers_of_nodes, axis=0))
-    )
     current_A = asked_for(allocation.current_A)
     if exists(demand.exporting):
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
     phases = asked_for(allocation.phases)
-    sources = asked_for(binding_sources(network, nodes, demand, allocation.target_A))
+    binding = binding_reasons(network, nodes, demand, allocation.target_A)
+    columns = allocation.current_A.shape[1]
+    sources, most_phases_sources = joined([binding, [_phases_reason(limiter)]], nodes, columns)
+    sources = asked_for(sources)
     for evse, reason in allocation.held.items():
         sources[evse, active] = f"{limiter.tree.evse_uuids[evse]}/{reason}"
     return Grants(
         current_A,
         phases.astype(np.int64),
         current_A * phases * limiter.nominal_voltage_V,
-        asked_for(nodes.above(np.logical_or, limits_power)),
+        asked_for(_power_is_limited(limiter, network)),
         sources,
-        asked_for(_phases_sources(limiter, allocation)),
+        asked_for(_phases_sources(demand, allocation, most_phases_sources)),
     )
 
 
-def _phases_sources(limiter: Limiter, allocation: Allocation) -> Texts:
-    """Who limits the number of phases; where it is below that limit, why."""
-    demand, limits, nodes = limiter.demand, limiter.limits, limiter.tree.coverage
-    most = demand.most_phases
-    marks = limits.values[MAX_PHASES].take(nodes.pair_node, axis=0) == most.take(nodes.pair_evse, axis=0)
+def _power_is_limited(limiter: Limiter, network: Network) -> Bools:
+    """Whether a power limit exists on the way to the root."""
+    if not len(network.powers_of_nodes):
+        return np.zeros(limiter.demand.takes_part.shape, dtype=np.bool_)
+    limits_power = np.logical_or.reduce(np.isfinite(network.node_capacity[network.powers_of_nodes]))
+    return limiter.tree.coverage.above(np.logical_or, limits_power)
 
-    names = joined(marks[None], nodes, [limiter.sources_of(MAX_PHASES)])
-    is_limited = (allocation.phases == most) & (names != "")
+
+def _phases_reason(limiter: Limiter) -> Reason:
+    """Who limits the number of phases."""
+    nodes, most = limiter.tree.coverage, limiter.demand.most_phases
+    marks = limiter.limits.values[MAX_PHASES].take(nodes.pair_node, 0) == most.take(nodes.pair_evse, 0)
+    return marks, limiter.sources_of(MAX_PHASES)
+
+
+def _phases_sources(demand: Demand, allocation: Allocation, names: Texts) -> Texts:
+    """Who limits the number of phases; where it is below that limit, why."""
+    is_limited = (allocation.phases == demand.most_phases) & (names != "")
+    if is_limited.all():
+        return names
     below = np.where(allocation.phases == demand.present_phases, KEPT, SWITCHED)
     return np.where(is_limited, names, below)
 
@@ -94,7 +108,7 @@ def enforced_limits(
 ) -> list[dict[str, Any]]:
     """One `EnforcedLimits` per EVSE, in the order of the uuids.
 
-    They are to be read, not changed: slots with the same limits share them.
+    They are to be read, not changed: EVSEs and slots with the same limits share them.
     """
     columns = (
         grants.current_A,
@@ -103,21 +117,20 @@ def enforced_limits(
         grants.source,
         grants.phases_source,
     )
-    changes = np.ones(grants.current_A.shape, dtype=np.bool_)
-    changes[:, 1:] = np.logical_or.reduce([column[:, 1:] != column[:, :-1] for column in columns])
-    different = list(map(_limits, *(column[changes].tolist() for column in columns)))
-    which = changes.cumsum().reshape(changes.shape) - 1
+    granted = list(zip(*(column.ravel().tolist() for column in columns), strict=True))
+    limits = {each: _limits(*each) for each in {*granted}}
+    slots = len(stamps)
     return [
         {
             "uuid": uuid,
             "valid_for": valid_for_s,
-            "limits_root_side": different[slots[active]],
+            "limits_root_side": limits[granted[begin + active]],
             "schedule": [
-                {"timestamp": stamp, "limits_to_root": different[slot]}
-                for stamp, slot in zip(stamps, slots, strict=True)
+                {"timestamp": stamp, "limits_to_root": limits[each]}
+                for stamp, each in zip(stamps, granted[begin : begin + slots], strict=True)
             ],
         }
-        for uuid, slots in zip(uuids, which.tolist(), strict=True)
+        for uuid, begin in zip(uuids, range(0, len(granted), slots), strict=True)
     ]
 
 

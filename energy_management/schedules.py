@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats, Ints, exists
 from energy_management.timeline import Timeline, parse_timestamp
 from energy_management.tree import MalformedRequestError, Node
 
@@ -46,6 +46,7 @@ _UPPER = slice(CURRENT_A, MAX_PHASES + 1)
 _LOWER = slice(MIN_CURRENT_A, MIN_PHASES + 1)
 _LOWEST = np.array([[field.lowest] for field in _FIELDS])
 _HIGHEST = np.array([[field.highest] for field in _FIELDS])
+
 _DEFAULTS = [(field.name, field.absent) for field in _FIELDS]
 
 _TIMESTAMP = itemgetter("timestamp")
@@ -132,7 +133,7 @@ class Schedules:
     def in_force(self, timeline: Timeline, ladders: Sequence[Sequence[int]]) -> tuple[Limits, Limits]:
         """Find the limits of all nodes in all slots, for import and for export."""
         chosen = np.array(
-            [timeline.entries_in_force(ladder) if ladder else timeline.no_entry for ladder in ladders]
+            [timeline.entries_in_force(ladder) if ladder else timeline.first_entry for ladder in ladders]
         )
         entry = chosen[self.ladders] + self.begins
         values = self.values.take(entry, axis=1)
@@ -143,9 +144,12 @@ class Schedules:
         """Who set a limit in some entries; empty where there is no such limit."""
         name = _FIELDS[field].name
         root, leaves = self.sides
-        chosen = zip(entries.tolist(), self.from_leaves[field].take(entries).tolist(), strict=True)
-        limits = [leaves[entry] if lower else root[entry] for entry, lower in chosen]
-        sources = [found[name].get("source", "") if name in found else "" for found in limits]
+        if exists(self.from_leaves):
+            chosen = zip(entries.tolist(), self.from_leaves[field].take(entries).tolist(), strict=True)
+            sides = [leaves[entry] if lower else root[entry] for entry, lower in chosen]
+        else:
+            sides = [root[entry] for entry in entries.tolist()]
+        sources = [side[name].get("source", "") if name in side else "" for side in sides]
         if {*map(type, sources)} <= {str}:
             return sources
         return [source if isinstance(source, str) else "" for source in sources]
@@ -169,19 +173,19 @@ def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
     if not {*map(type, leaves)} <= {dict}:
         raise MalformedRequestError
     two_sided = list(compress(range(len(leaves)), leaves))
-    limits = _read_limits([*root, *(leaves[position] for position in two_sided)])
-    values = np.concatenate([limits[:, : len(root)], _read_facts(root, entries)])
+    limits = _read_limits(root + [leaves[position] for position in two_sided])
     begins = list(accumulate(map(len, schedules), initial=0))
-    exports = slice(begins[len(nodes)], len(entries))
-    values[EFFICIENCY, exports] = 1 / values[EFFICIENCY, exports]
-    from_leaves = _merge_leaves(values, limits[:, len(root) :], np.array(two_sided, dtype=np.int64))
+    values = np.empty((8, len(root)))
+    values[: len(_FIELDS)] = limits[:, : len(root)]
+    values[len(_FIELDS) :] = _read_facts(root, entries, begins[len(nodes)])
+    from_leaves = _merge_leaves(values, limits[:, len(root) :], two_sided)
     values[CURRENT_A, -1] = 0.0
     _ask_for_something(values, nodes, begins)
+    ladders = list(map(stamps.read, schedules))
     for number, schedule in enumerate(schedules):
         if not schedule:
             begins[number] = len(entries) + (not _passes(nodes[number % len(nodes)]))
-    ladders = np.array(list(map(stamps.read, schedules)))
-    return Schedules(values, (root, leaves), from_leaves, ladders, np.array(begins[:-1])[:, None])
+    return Schedules(values, (root, leaves), from_leaves, np.array(ladders), np.array(begins[:-1])[:, None])
 
 
 def _passes(node: Node) -> bool:
@@ -198,10 +202,10 @@ def _ask_for_something(values: Floats, nodes: Sequence[Node], begins: list[int])
             values[CURRENT_A, position] = 0.0
 
 
-def _merge_leaves(values: Floats, others: Floats, at: Ints) -> Bools:
+def _merge_leaves(values: Floats, others: Floats, at: list[int]) -> Bools:
     """Merge limits of the leaves side into those of the root side; where they are lower is returned."""
     from_leaves = np.zeros((3, values.shape[1]), dtype=np.bool_)
-    if len(at):
+    if at:
         others[POWER_W] /= values[EFFICIENCY, at]
         upper = values[_UPPER, at]
         from_leaves[:, at] = others[_UPPER] < upper
@@ -210,40 +214,40 @@ def _merge_leaves(values: Floats, others: Floats, at: Ints) -> Bools:
     return from_leaves
 
 
-def _read_limits(limits: list[Node]) -> Floats:
-    """Read the values of all fields, shape (fields, entries)."""
-    found = [each[name]["value"] if name in each else absent for each in limits for name, absent in _DEFAULTS]
-    if not {*map(type, found)} <= {int, float}:
+def _read_limits(sides: list[Node]) -> Floats:
+    """Read the values of all fields, shape (fields, sides)."""
+    found = [side[name]["value"] if name in side else absent for side in sides for name, absent in _DEFAULTS]
+    phases = {*found[MAX_PHASES :: len(_FIELDS)], *found[MIN_PHASES :: len(_FIELDS)]}
+    if not {*map(type, found)} <= {int, float} or not all(float(each).is_integer() for each in phases):
         raise MalformedRequestError
-    values = np.array(found, dtype=np.float64).reshape(-1, len(_DEFAULTS)).T
+    values = np.array(found, dtype=np.float64).reshape(-1, len(_FIELDS)).T
     absent = values == _ABSENT
-    phases = values[MAX_PHASES::2]
-    if (
-        not (((values >= _LOWEST) & (values <= _HIGHEST)) | absent).all()
-        or (phases != np.floor(phases)).any()
-    ):
+    if not ((values >= _LOWEST) & ((values <= _HIGHEST) | absent)).all():
         raise MalformedRequestError
     values[absent] = np.inf
     return values
 
 
-def _read_facts(root: list[Node], entries: list[Node]) -> Floats:
-    """Phases at present, whether they may change, and efficiency; an EVSE that does not tell is on three."""
-    active = [found.get("ac_number_of_active_phases", 3) for found in root]
-    can_switch = [found.get("ac_supports_changing_phases_during_charging", False) for found in root]
-    efficiency = [entry.get("conversion_efficiency", 1.0) for entry in entries]
-    if not (
-        {*active} <= {0, 1, 2, 3} and {*map(type, active)} <= {int} and {*map(type, can_switch)} <= {bool}
-    ):
+def _read_facts(root: list[Node], entries: list[Node], exports: int) -> Sequence[Sequence[float]]:
+    """Phases at present, whether they may change, and the power on the leaves side for 1 W on the root side.
+
+    An EVSE that does not tell is on three phases; entries from `exports` on are of export.
+    """
+    active = [side.get("ac_number_of_active_phases", 3) for side in root]
+    can_switch = [side.get("ac_supports_changing_phases_during_charging", False) for side in root]
+    efficiency = [*(entry.get("conversion_efficiency", 1.0) for entry in entries), 1.0, 1.0]
+    if not ({*active} <= {0, 1, 2, 3} and {*map(type, active)} <= {int}):
         raise MalformedRequestError
-    if not ({*map(type, efficiency)} <= {int, float} and all(0 < each <= 1 for each in {*efficiency})):
+    if not {*map(type, can_switch)} <= {bool}:
         raise MalformedRequestError
-    facts = np.ones((3, len(root)))
-    facts[0] = active
-    facts[0, facts[0] == 0] = 3
-    facts[1] = can_switch
-    facts[2, : len(entries)] = efficiency
-    return facts
+    different = {*efficiency}
+    if not ({*map(type, efficiency)} <= {int, float} and all(0 < each <= 1 for each in different)):
+        raise MalformedRequestError
+    if 0 in active:
+        active = [phases or 3 for phases in active]
+    if len(different) > 1:
+        efficiency[exports:] = [1 / each for each in efficiency[exports:]]
+    return active, can_switch, efficiency
 
 
 def is_limit(name: str, value: Any) -> bool:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ def to_milliseconds(time: datetime) -> int:
     return (time - _EPOCH) // _MILLISECOND
 
 
+@lru_cache(maxsize=4096)
 def parse_timestamp(text: str) -> int:
     """Milliseconds since 1970 of an RFC 3339 timestamp, with any offset.
 
@@ -35,6 +37,7 @@ def parse_timestamp(text: str) -> int:
     return milliseconds
 
 
+@lru_cache(maxsize=4096)
 def format_timestamp(milliseconds: int) -> str:
     """Timestamp as EVerest writes it: `YYYY-MM-DDTHH:MM:SS.mmmZ`."""
     time = _EPOCH + timedelta(milliseconds=milliseconds)
@@ -85,8 +88,8 @@ class Timeline:
         return len(self.starts)
 
     @property
-    def no_entry(self) -> NDArray[np.int64]:
-        """What stands for the entries in force of a schedule that has none."""
+    def first_entry(self) -> NDArray[np.int64]:
+        """The first entry of a schedule in all slots; it stands for that of a schedule that has none, too."""
         return np.zeros(len(self.starts), dtype=np.int64)
 
     def texts(self) -> list[str]:
@@ -99,6 +102,8 @@ class Timeline:
         The first is in force even before it begins, as EVerest's types have it. Of entries with the same
         timestamp the later one in the schedule counts.
         """
+        if len(stamps) == 1:
+            return self.first_entry
         times = np.array(stamps)
         order = np.argsort(times, kind="stable")
         times = times[order]

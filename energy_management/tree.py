@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,31 +109,39 @@ def flatten(request: Node) -> Flat:
 
 def build(nodes: list[Node], parents: list[int]) -> Tree:
     """Build the tree of the nodes that matter: those above or at an EVSE."""
-    first: list[int] = []
-    last: list[int] = []
-    evses = 0
-    for node in nodes:
-        first.append(evses)
-        evses += node["node_type"] == "Evse"
-        last.append(evses)
-    for position in range(len(nodes) - 1, 0, -1):
+    shape = _shape(tuple(parents), tuple([node["node_type"] == "Evse" for node in nodes]))
+    if len(shape.kept) < len(nodes):
+        nodes = [nodes[position] for position in shape.kept]
+    uuids = [node["uuid"] for node in nodes]
+    return Tree(nodes, uuids, shape.parents, shape.evses, shape.coverage, shape.chains)
+
+
+class _Shape(NamedTuple):
+    """What a tree is whatever its nodes are called and ask for; `kept` are the nodes that matter."""
+
+    kept: list[int]
+    parents: list[int]
+    evses: Ints
+    coverage: Coverage
+    chains: Chains
+
+
+@lru_cache(maxsize=8)
+def _shape(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> _Shape:
+    """Find which nodes cover which EVSEs; a site asks every second, and nearly always has the same shape."""
+    first = list(accumulate(is_evse, initial=0))[:-1]
+    last = list(accumulate(is_evse))
+    for position in range(len(parents) - 1, 0, -1):
         parent = parents[position]
         last[parent] = max(last[parent], last[position])
-    if any(map(int.__eq__, first, last)):
-        kept = [position for position in range(len(nodes)) if last[position] > first[position]]
-        renumbered = {position: number for number, position in enumerate(kept)}
-        nodes = [nodes[position] for position in kept]
-        parents = [renumbered.get(parents[position], -1) for position in kept]
-        first = [first[position] for position in kept]
-        last = [last[position] for position in kept]
-    own = [position for position, node in enumerate(nodes) if node["node_type"] == "Evse"]
-    return Tree(
-        nodes,
-        [node["uuid"] for node in nodes],
-        parents,
-        _numbers(own),
-        Coverage(first, last, _paths(own, parents, {node: node for node in range(len(nodes))})),
-        _chains(first, last, parents, own),
+    kept = [position for position in range(len(parents)) if last[position] > first[position]]
+    renumbered = {position: number for number, position in enumerate(kept)}
+    above = [renumbered.get(parents[position], -1) for position in kept]
+    own = [renumbered[position] for position in kept if is_evse[position]]
+    first, last = [first[position] for position in kept], [last[position] for position in kept]
+    paths = _paths(own, above, {node: node for node in range(len(kept))})
+    return _Shape(
+        kept, above, _numbers(own), Coverage(first, last, paths), _chains(first, last, above, own)
     )
 
 
