@@ -52,7 +52,7 @@ def admit(
     fewer : Network or None
         The constraints when those who may switch charge on fewer phases, which they do rather than wait.
     """
-    served = candidates & (minimum_A <= network.ceiling_A * (1 + TOLERANCE))
+    served = candidates & network.allows(minimum_A)
     dropped = np.zeros(served.shape, dtype=np.bool_)
     exceeded = network.load(np.where(served, minimum_A, current_A)) > network.full_at
     contested = candidates & network.concerned(exceeded) if exists(exceeded) else dropped.copy()

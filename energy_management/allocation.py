@@ -9,7 +9,7 @@ import numpy as np
 from energy_management.admission import admit
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, Ints, exists
-from energy_management.demand import IDLE, Demand
+from energy_management.demand import Demand
 from energy_management.filling import Event, fill
 from energy_management.limits import Limiter
 from energy_management.waits import NO_WAITS, Waits
@@ -73,25 +73,29 @@ def allocate(
     """
     demand = limiter.demand
     network = limiter.network(phases, with_surplus=False)
-    switches = exists(fewer_phases != phases)
-    fewer = limiter.network(fewer_phases, with_surplus=False) if switches else None
-    present = demand.takes_part & (demand.urgency != IDLE)[:, None]
+    may_drop = fewer_phases is not phases and exists(fewer_phases != phases)
+    fits = demand.takes_part & network.allows(demand.minimum_A)
+    most_A = np.where(fits, network.ceiling_A, 0.0)
+    if not may_drop and limiter.sun is None and network.has_room_for(most_A):
+        nobody = np.zeros(fits.shape, dtype=np.bool_)
+        events: list[Event] = [(fits, most_A / demand.weight)]
+        return Allocation(network, phases, limiter.loaded(phases), nobody, fits, most_A, events, most_A)
+    fewer = limiter.network(fewer_phases, with_surplus=False) if may_drop else None
     nothing = np.zeros(demand.minimum_A.shape)
-    admission = admit(network, nothing, demand.minimum_A, present, order, fewer=fewer)
+    admission = admit(network, nothing, demand.minimum_A, demand.with_car, order, fewer=fewer)
     if exists(admission.dropped):
         phases = np.where(admission.dropped, fewer_phases, phases)
         network = limiter.network(phases, with_surplus=False)
     served = admission.served
-    events: list[Event] = []
+    events = []
     current_A = np.where(served, demand.minimum_A, 0.0)
     if limiter.sun is not None:
         network = limiter.network(phases, given_A=current_A)
     if wanted_A is not None and np.isfinite(wanted_A).any():
         current_A = share(network.capped(wanted_A), demand, served, current_A, events)
     current_A = share(network, demand, served, current_A, events)
-    idle = demand.takes_part & (demand.urgency == IDLE)[:, None]
-    if exists(idle):
-        leftover = admit(network, current_A, demand.minimum_A, idle, order)
+    if exists(demand.without_car):
+        leftover = admit(network, current_A, demand.minimum_A, demand.without_car, order)
         floor_A = np.where(leftover.served, demand.minimum_A, current_A)
         current_A = share(network, demand, leftover.served, floor_A, events)
         served = served | leftover.served

@@ -147,6 +147,14 @@ class Network:
         families = [family for family, (kind, _) in enumerate(self.labelled()) if kind.unit == unit]
         return np.array(families, dtype=np.int64)
 
+    def allows(self, current_A: Floats) -> Bools:
+        """Whether each EVSE could have such a current if it were alone."""
+        return current_A <= self.ceiling_A * (1 + TOLERANCE)
+
+    def has_room_for(self, current_A: Floats) -> bool:
+        """Whether all EVSEs can have such currents together."""
+        return bool((self.load(current_A) <= self.full_at).all())
+
     def load(self, current_A: Floats) -> Floats:
         """Sum coefficient x current in each row, shape (families, rows, slots)."""
         return self.rows.total_below(self.coefficient * current_A)

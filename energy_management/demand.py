@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats, Ints, exists
 from energy_management.schedules import (
     ACTIVE_PHASES,
     CAN_SWITCH,
@@ -37,6 +37,9 @@ URGENCY = {
     "Disabled": IDLE,
 }
 """Urgency by `evse_state` of EVerest; a request without a state wants."""
+
+
+_UNLISTED = EvseAttributes()
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,16 @@ class Demand:
     present_phases: Floats
     can_switch: Bools
 
+    @cached_property
+    def with_car(self) -> Bools:
+        """Who takes part and may draw, now or at any moment."""
+        return self.takes_part & (self.urgency != IDLE)[:, None]
+
+    @cached_property
+    def without_car(self) -> Bools:
+        """Who takes part, but only in what nobody else wants."""
+        return self.takes_part & (self.urgency == IDLE)[:, None]
+
     @property
     def slots(self) -> int:
         """The number of slots of the timeline."""
@@ -106,8 +119,9 @@ def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoi
 
     An import limit of zero that somebody above sets never makes an EVSE export.
     """
-    own = tree.evses
-    asked = (_own_offer(imports, own) <= 0) & (_own_offer(exports, own) > 0)
+    asked = _own_offer(exports, tree.evses) > 0
+    if exists(asked):
+        asked &= _own_offer(imports, tree.evses) <= 0
     if setpoints is None:
         return asked
     governed = setpoints.governing(tree) < NO_PRIORITY
@@ -116,17 +130,14 @@ def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoi
 
 def _own_offer(limits: Limits, own: Ints) -> Floats:
     """Take the lesser of the current and power that an EVSE names; only its sign means anything."""
-    current_A, power_W = limits.values[CURRENT_A : POWER_W + 1].take(own, axis=1)
-    least: Floats = np.minimum(current_A, power_W)
+    least: Floats = np.minimum(limits.values[CURRENT_A].take(own, 0), limits.values[POWER_W].take(own, 0))
     return least
 
 
 def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Demand:
     """Read the demand of all EVSEs from the limits on their way to the root."""
-    states = [tree.nodes[position].get("evse_state", "Charging") for position in tree.evses.tolist()]
-    urgency = [URGENCY[state] for state in states]
-    unlisted = EvseAttributes()
-    attributes = [site.evses.get(uuid, unlisted) for uuid in tree.evse_uuids]
+    urgency = [URGENCY[node.get("evse_state", "Charging")] for node in tree.evse_nodes]
+    attributes = [site.evses.get(uuid, _UNLISTED) for uuid in tree.evse_uuids]
     classes = [
         (urgent, -found.priority if urgent == WANTS else 0)
         for urgent, found in zip(urgency, attributes, strict=True)

@@ -201,11 +201,10 @@ def decide(
     for state, is_over, phases in zip(states, _sessions_over(limiter), reported, strict=True):
         switching.observe(state, None if is_over else int(phases))
     choice = choices(demand, config.switch_3ph1ph_while_charging_mode)
-    if not choice.exists:
+    if choice.low is choice.high or not choice.exists:
         return Decision(choice.present, choice.present, np.inf, [])
     network = limiter.network(choice.high)
-    present = demand.takes_part & (demand.urgency != IDLE)[:, None]
-    share_A = share(network, demand, present, np.zeros_like(demand.minimum_A))
+    share_A = share(network, demand, demand.with_car, np.zeros_like(demand.minimum_A))
     power_W = power_on_most_phases(network, choice, share_A, config.nominal_ac_voltage)
     best = choose(choice, demand, power_W, config)
     fewer = choice.low.copy()

@@ -63,9 +63,8 @@ def flatten_if_tree(request: Any) -> Flat | None:
 
 def _read(flat: Flat, rejected: list[tuple[str, str]]) -> Request:
     tree = build(*flat)
-    for position in tree.evses.tolist():
-        if tree.nodes[position].get("evse_state", "Charging") not in URGENCY:
-            raise MalformedRequestError
+    if not {node.get("evse_state", "Charging") for node in tree.evse_nodes} <= URGENCY.keys():
+        raise MalformedRequestError
     stamps = Stamps()
     return Request(
         tree,

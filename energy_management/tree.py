@@ -71,6 +71,11 @@ class Tree:
     chains: Chains
 
     @cached_property
+    def evse_nodes(self) -> list[Node]:
+        """The EVSEs as in the request, in the order of the results."""
+        return [self.nodes[position] for position in self.evses.tolist()]
+
+    @cached_property
     def evse_uuids(self) -> list[str]:
         """The uuids of the EVSEs, in the order of the results."""
         return [self.uuids[position] for position in self.evses.tolist()]
