@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, Ints, exists
+
+
+Order = Callable[[], Ints]
+"""Finds the order in which EVSEs are admitted. Mostly all minima fit, and nobody needs to know."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ def admit(
     current_A: Floats,
     minimum_A: Floats,
     candidates: Bools,
-    order: Ints,
+    order: Order,
     *,
     fewer: Network | None = None,
 ) -> Admission:
@@ -47,8 +52,8 @@ def admit(
         What a candidate needs.
     candidates : ndarray of bool, shape (evses, slots)
         Who asks.
-    order : ndarray of int
-        All EVSEs, the first to be served first.
+    order : callable
+        Find all EVSEs, the first to be served first.
     fewer : Network or None
         The constraints when those who may switch charge on fewer phases, which they do rather than wait.
     """
@@ -64,7 +69,8 @@ def admit(
         return Admission(served, dropped)
     served &= ~contested
     room = network.full_at - network.load(np.where(served, minimum_A, current_A))
-    for evse in order[contested[order].any(axis=1)].tolist():
+    in_order = order()
+    for evse in in_order[contested[in_order].any(axis=1)].tolist():
         asks = contested[evse]
         fits = _take(room, network, evse, minimum_A[evse], asks)
         if fewer is not None:

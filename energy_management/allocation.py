@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from energy_management.admission import admit
+from energy_management.admission import Order, admit
 from energy_management.constraints import TOLERANCE, Network
-from energy_management.coverage import Bools, Floats, Ints, exists
+from energy_management.coverage import Bools, Floats, exists
 from energy_management.demand import Demand
 from energy_management.filling import Event, fill
 from energy_management.limits import Limiter
@@ -58,7 +58,7 @@ class Allocation:
 
 
 def allocate(
-    limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Ints, wanted_A: Floats | None = None
+    limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Order, wanted_A: Floats | None = None
 ) -> Allocation:
     """Serve minima in an order, then share the rest fairly, class by class.
 
@@ -66,8 +66,8 @@ def allocate(
     ----------
     phases, fewer_phases : ndarray of float, shape (evses, slots)
         On how many phases each EVSE charges, and on how many it would rather than wait.
-    order : ndarray of int
-        In which EVSEs are admitted.
+    order : callable
+        In which EVSEs are admitted, if it matters.
     wanted_A : ndarray of float, shape (evses, slots), optional
         What each makes use of. More it gets only of what nobody else wants.
     """

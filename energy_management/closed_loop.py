@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from energy_management.admission import Order
 from energy_management.allocation import Allocation
 from energy_management.config import ManagerConfig
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats
 from energy_management.demand import IDLE, WANTS
 from energy_management.draws import NOTHING_IN_FORCE, Draw, currents_of
 from energy_management.limits import Limiter
@@ -113,7 +114,7 @@ class ClosedLoop:
         return wanted_A
 
     def step(
-        self, limiter: Limiter, target: Allocation, order: Ints, wanted_A: Floats, slot: int
+        self, limiter: Limiter, target: Allocation, order: Order, wanted_A: Floats, slot: int
     ) -> Allocation:
         """Go toward an allocation as far as is right by now, with the reasons why not all the way."""
         unused = np.flatnonzero(target.current_A[:, slot] <= wanted_A[:, slot] + ROUNDING_A)

@@ -82,8 +82,7 @@ class Network:
         self.rows = tree.chains.rows
         self.capacity = merged.take(tree.chains.shared, axis=1)
         self.alone = merged.take(tree.chains.alone, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            current_A = self.alone / self.coefficient
+        current_A = self.alone / self.coefficient
         self.concerns = self.coefficient > 0
         self.ceiling_A = np.minimum.reduce(current_A, where=self.concerns, initial=np.inf)
 

@@ -42,6 +42,8 @@ class Coverage:
         Those pairs whose node covers other EVSEs, too.
     pair_start : list of int
         Where the pairs of each EVSE begin, and where the last ones end.
+    starts : ndarray of int, shape (evses,)
+        Where they begin.
     """
 
     def __init__(self, first: Sequence[int], last: Sequence[int], paths: Sequence[Sequence[int]]) -> None:
@@ -51,7 +53,7 @@ class Coverage:
         self.pair_node = np.array(list(chain.from_iterable(paths)), dtype=np.int64)
         self.pair_evse = np.arange(self.evses).repeat(lengths)
         self.pair_start = list(accumulate(lengths, initial=0))
-        self._starts = np.array(self.pair_start[:-1], dtype=np.int64)
+        self.starts = np.array(self.pair_start[:-1], dtype=np.int64)
         self.shared_pairs = (self.last - self.first > 1).take(self.pair_node).nonzero()[0]
         self._by_node = self.pair_evse.take(self.pair_node.argsort(kind="stable"))
         self._node_starts = np.concatenate(([0], (self.last - self.first).cumsum()[:-1]))
@@ -69,11 +71,11 @@ class Coverage:
 
     def above(self, reduction: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Reduce the values of the nodes above each EVSE, such as with `np.minimum`."""
-        return self.over_pairs(reduction, values.take(self.pair_node, axis=-2))
+        return self.over_pairs(reduction, values.take(self.pair_node, -2))
 
     def over_pairs(self, reduction: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Reduce the values of the pairs of each EVSE."""
-        return reduction.reduceat(values, self._starts, axis=-2)
+        return reduction.reduceat(values, self.starts, -2)
 
     def nodes_above(self, evse: int) -> Ints:
         """List the nodes above one EVSE, root first."""

@@ -83,7 +83,6 @@ def _least(values: Floats, where: Bools) -> Floats:
 
 def _levels_when_full(network: Network, current_A: Floats, rising: Bools, weight: Floats) -> Floats:
     """Find the level at which each constraint is full if nothing but itself stops the EVSEs that rise."""
-    parts = np.array([np.where(rising, 0.0, current_A), np.where(rising, weight, 0.0)])
-    fixed, growth = network.load(parts[:, None])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(growth > TOLERANCE, (network.capacity - fixed) / growth, np.inf)
+    fixed = network.load(current_A * ~rising)
+    growth = network.load(weight * rising)
+    return np.where(growth > TOLERANCE, (network.capacity - fixed) / growth, np.inf)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -121,7 +122,8 @@ class EnergyManager:
         self.report = Report(read.rejected)
         if not read.tree.uuids:
             return []
-        run = self._run(read, now, readings, monotonic_s)
+        with np.errstate(divide="ignore", invalid="ignore"):  # what is divided by nothing is no limit
+            run = self._run(read, now, readings, monotonic_s)
         result = enforced_limits(
             read.tree.evse_uuids,
             run.grants,
@@ -162,7 +164,7 @@ class EnergyManager:
         if sun is not None:
             limiter = replace(limiter, sun=sun)
         decision = decide(limiter, states, timeline.active, config, monotonic_s)
-        order = order_of_admission(limiter.demand, states, monotonic_s)
+        order = cache(partial(order_of_admission, limiter.demand, states, monotonic_s))
         loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
         wanted_A = loop.wanted_A(limiter, timeline.active) if config.closed_loop else None
         allocation = allocate(limiter, decision.phases, decision.fewer, order, wanted_A)
@@ -253,18 +255,17 @@ class EnergyManager:
     def _remember(self, run: Run) -> None:
         """Keep what the next run needs to know of this one."""
         demand, allocation = run.limiter.demand, run.allocation
-        at = run.at_present
-        minimum_A = demand.minimum_A.take(at)
-        fits_alone = minimum_A <= allocation.network.ceiling_A.take(at)
+        minimum_A = run.at_present(demand.minimum_A)
+        fits_alone = minimum_A <= run.at_present(allocation.network.ceiling_A)
         asks = fits_alone & (minimum_A > 0) & (demand.urgency != IDLE)
-        served = asks & allocation.served.take(at)
+        served = asks & run.at_present(allocation.served)
         take_turns(run.states, asks, served, run.monotonic_s, self.config.rotation_interval_s)
         if run.limiter.sun is not None:
             granted_W = run.grants.power_W[:, run.timeline.active].tolist()
             self.state.surplus.granted_W = dict(zip(self.state.evses, granted_W, strict=True))
         granted_A = np.where(run.loaded_at_present, run.grants.current_A[:, run.timeline.active], 0.0)
         for state, dropped, currents in zip(
-            run.states, allocation.dropped.take(at).tolist(), granted_A.T.tolist(), strict=True
+            run.states, run.at_present(allocation.dropped).tolist(), granted_A.T.tolist(), strict=True
         ):
             state.granted_A = (currents[0], currents[1], currents[2])
             if dropped:

@@ -67,9 +67,8 @@ def power_on_most_phases(network: Network, choice: Choice, share_A: Floats, volt
         return np.full_like(share_A, np.inf)
     coefficient = network.coefficient[watts]
     free = np.maximum(network.capacity[watts] - network.load(share_A)[watts], 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        more_A = np.where(coefficient > 0, network.rows.above(np.minimum, free) / coefficient, np.inf)
-        alone_A = np.where(coefficient > 0, network.alone[watts] / coefficient, np.inf)
+    more_A = np.where(coefficient > 0, network.rows.above(np.minimum, free) / coefficient, np.inf)
+    alone_A = np.where(coefficient > 0, network.alone[watts] / coefficient, np.inf)
     offered_A: Floats = np.minimum(share_A + more_A.min(axis=0), alone_A.min(axis=0))
     return offered_A * choice.high * voltage_V
 

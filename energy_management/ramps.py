@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from energy_management.admission import admit
+from energy_management.admission import Order, admit
 from energy_management.allocation import Allocation, share
 from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats
 from energy_management.demand import Demand
 from energy_management.draws import Draw, InForce
 from energy_management.limits import Limiter
@@ -77,7 +77,7 @@ class Ramps:
     config: ManagerConfig
     monotonic_s: float
 
-    def step(self, target: Allocation, order: Ints, slot: int) -> Step:
+    def step(self, target: Allocation, order: Order, slot: int) -> Step:
         """Return what may be granted now in a slot of import."""
         takes_part = self.limiter.demand.takes_part[:, slot]
         target_A = np.where(takes_part, target.current_A[:, slot], 0.0)
@@ -143,7 +143,7 @@ class Ramps:
         return network.rows.total_below(coefficient * current_A[:, None])
 
     @staticmethod
-    def _fill(network: Network, floor_A: Floats, rising: Bools, demand: Demand, order: Ints) -> Floats:
+    def _fill(network: Network, floor_A: Floats, rising: Bools, demand: Demand, order: Order) -> Floats:
         """Fill what is left, newcomers' minima first."""
         newcomers = rising & (floor_A < demand.minimum_A)
         served = admit(network, floor_A, demand.minimum_A, newcomers, order).served

@@ -65,21 +65,20 @@ def joined(wholes: Sequence[Sequence[Reason]], nodes: Coverage, slots: int) -> I
         One for each whole.
     """
     pairs = len(nodes.pair_node)
-    cells = nodes.evses * slots
     texts: list[str] = []
     places = []
     for begin, (marks, names_of) in (
-        (number * cells, reason) for number, whole in enumerate(wholes) for reason in whole
+        (number * slots * pairs, reason) for number, whole in enumerate(wholes) for reason in whole
     ):
-        pair, slot = marks.nonzero()
+        slot, pair = marks.T.nonzero()
         texts += names_of(nodes.pair_node.take(pair), slot)
-        places.append((nodes.pair_evse.take(pair) * slots + slot + begin) * pairs + pair)
-    place = np.concatenate(places)  # by whole, EVSE, slot and node, in this order
+        places.append(slot * pairs + pair + begin)
+    place = np.concatenate(places)  # by whole, slot, EVSE and node, in this order
     order = place.argsort(kind="stable")
-    ends = np.arange(len(wholes) * cells + 1) * pairs
-    bounds = place.take(order).searchsorted(ends).tolist()
+    begins = np.arange(0, len(wholes) * slots * pairs, pairs)[:, None] + nodes.starts
+    bounds = [*place.take(order).searchsorted(begins.ravel()).tolist(), len(texts)]
     parts = [texts[number] for number in order.tolist()]
     joint = [
         parts[start] if end == start + 1 else ",".join(parts[start:end]) for start, end in pairwise(bounds)
     ]
-    yield from np.array(joint, dtype=np.object_).reshape(len(wholes), nodes.evses, slots)
+    yield from np.array(joint, dtype=np.object_).reshape(len(wholes), slots, nodes.evses).swapaxes(1, 2)

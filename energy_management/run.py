@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from energy_management.allocation import Allocation
-from energy_management.coverage import Bools, Ints
+from energy_management.coverage import Bools
 from energy_management.limits import Limiter
 from energy_management.phases import Decision
 from energy_management.reasons import binding
@@ -50,21 +52,18 @@ class Run:
         exporting = bool(self.limiter.demand.exporting[evse, slot])
         return slot + len(self.timeline) if exporting else slot
 
-    @cached_property
-    def at_present(self) -> Ints:
-        """Where flattened arrays of the allocation hold each EVSE as it is asked for in the active slot."""
-        exporting, takes_part = self.limiter.demand.exporting, self.limiter.demand.takes_part
-        directions = exporting[:, self.timeline.active]
-        evses, columns = takes_part.shape
-        begins = np.arange(0, evses * columns, columns)
-        present: Ints = begins + self.timeline.active + directions * len(self.timeline)
-        return present
+    def at_present(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Pick from an array of the allocation what it holds of each EVSE in the slot that is active now."""
+        active, slots = self.timeline.active, len(self.timeline)
+        if values.shape[-1] == slots:
+            return values[..., active]
+        exporting = self.limiter.demand.exporting[:, active]
+        return np.where(exporting, values[..., active + slots], values[..., active])
 
     @property
     def loaded_at_present(self) -> Bools:
         """Which grid phases each EVSE loads in the active slot, shape (3, evses)."""
-        loaded = self.allocation.loaded
-        return loaded.reshape(len(loaded), -1).take(self.at_present, axis=1)
+        return self.at_present(self.allocation.loaded)
 
     @cached_property
     def binding(self) -> Bools:
