@@ -10,7 +10,6 @@ import numpy as np
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, Ints, exists
 
-
 Order = Callable[[], Ints]
 """Finds the order in which EVSEs are admitted. Mostly all minima fit, and nobody needs to know."""
 

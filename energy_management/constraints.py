@@ -148,7 +148,7 @@ class Network:
 
     def allows(self, current_A: Floats) -> Bools:
         """Whether each EVSE could have such a current if it were alone."""
-        return current_A <= self.ceiling_A * (1 + TOLERANCE)
+        return np.less_equal(current_A, self.ceiling_A * (1 + TOLERANCE))
 
     def has_room_for(self, current_A: Floats) -> bool:
         """Whether all EVSEs can have such currents together."""

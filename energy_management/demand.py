@@ -82,12 +82,12 @@ class Demand:
     @cached_property
     def with_car(self) -> Bools:
         """Who takes part and may draw, now or at any moment."""
-        return self.takes_part & (self.urgency != IDLE)[:, None]
+        return np.logical_and(self.takes_part, (self.urgency != IDLE)[:, None])
 
     @cached_property
     def without_car(self) -> Bools:
         """Who takes part, but only in what nobody else wants."""
-        return self.takes_part & (self.urgency == IDLE)[:, None]
+        return np.logical_and(self.takes_part, (self.urgency == IDLE)[:, None])
 
     @property
     def slots(self) -> int:

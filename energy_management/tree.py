@@ -134,8 +134,8 @@ class _Shape(NamedTuple):
 @lru_cache(maxsize=8)
 def _shape(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> _Shape:
     """Find which nodes cover which EVSEs; a site asks every second, and nearly always has the same shape."""
-    first = list(accumulate(is_evse, initial=0))[:-1]
-    last = list(accumulate(is_evse))
+    counts = list(accumulate(map(int, is_evse), initial=0))
+    first, last = counts[:-1], counts[1:]
     for position in range(len(parents) - 1, 0, -1):
         parent = parents[position]
         last[parent] = max(last[parent], last[position])
@@ -145,9 +145,7 @@ def _shape(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> _Shape:
     own = [renumbered[position] for position in kept if is_evse[position]]
     first, last = [first[position] for position in kept], [last[position] for position in kept]
     paths = _paths(own, above, {node: node for node in range(len(kept))})
-    return _Shape(
-        kept, above, _numbers(own), Coverage(first, last, paths), _chains(first, last, above, own)
-    )
+    return _Shape(kept, above, _numbers(own), Coverage(first, last, paths), _chains(first, last, above, own))
 
 
 def _paths(own: list[int], parents: list[int], numbers: Mapping[int, int]) -> list[list[int]]:
