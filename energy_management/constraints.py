@@ -148,7 +148,8 @@ class Network:
 
     def allows(self, current_A: Floats) -> Bools:
         """Whether each EVSE could have such a current if it were alone."""
-        return np.less_equal(current_A, self.ceiling_A * (1 + TOLERANCE))
+        allowed: Bools = current_A <= self.ceiling_A * (1 + TOLERANCE)
+        return allowed
 
     def has_room_for(self, current_A: Floats) -> bool:
         """Whether all EVSEs can have such currents together."""

@@ -82,12 +82,14 @@ class Demand:
     @cached_property
     def with_car(self) -> Bools:
         """Who takes part and may draw, now or at any moment."""
-        return np.logical_and(self.takes_part, (self.urgency != IDLE)[:, None])
+        with_car: Bools = self.takes_part & (self.urgency != IDLE)[:, None]
+        return with_car
 
     @cached_property
     def without_car(self) -> Bools:
         """Who takes part, but only in what nobody else wants."""
-        return np.logical_and(self.takes_part, (self.urgency == IDLE)[:, None])
+        without_car: Bools = self.takes_part & (self.urgency == IDLE)[:, None]
+        return without_car
 
     @property
     def slots(self) -> int:
