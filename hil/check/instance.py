@@ -10,13 +10,13 @@ from control.memory import ALLOCATION
 from control.settings import Settings, SettingsError, Wiring
 from control.settings import check as check_settings
 from control.site_file import SiteError, SiteFile, load_site
-from control.site_sections import GRID, EvseSection, FuseSection
+from control.site_sections import EvseSection
 from control.store.history import HistoryError, document
 from control.suggestions import rotation_line
 from energy_management import ManagerState
-from energy_management.site import ROTATIONS
 from hil.check.energy_tree import CONSUMERS, TRUNK, EnergyTree, values_of
 from hil.check.remarks import Remark, error, note
+from hil.check.site_file import site_remarks
 from hil.runtime.manager.config import ModuleConfig
 
 _THIS_MACHINE = ("", "localhost", "127.0.0.1", "::1")
@@ -80,11 +80,9 @@ class Instance:
         if self.site is None:
             return
         yield from self._evses(self.site)
-        yield from self._fuses(self.site)
-        yield from self._fallbacks(self.site)
         yield from self._connected(self.site)
-        yield from self._connectors(self.site, self.settings)
-        yield from self._without_use(self.site)
+        yield from self._contactors(self.site, self.settings)
+        yield from site_remarks(self.name, self.site, has_powermeter="powermeter" in self._connections)
         if self.site.broker is not None:
             yield from self._broker(self.site.broker, is_used=self.settings.mqtt_api)
 
@@ -119,44 +117,6 @@ class Instance:
                 where = ", ".join(f"{evse} below {site.evses[evse].node}" for evse in sorted(branch))
                 yield error(f"{self.name}: {child} hangs on one node, but the site file has {where}")
 
-    def _fuses(self, site: SiteFile) -> Iterator[Remark]:
-        fuses: dict[str, FuseSection] = {**site.nodes, **({GRID: site.grid} if site.grid is not None else {})}
-        fed = {part.node for part in (*site.evses.values(), *site.connectors.values())}
-        fed |= {node.parent for node in site.nodes.values()}
-        for fuse, section in fuses.items():
-            if fuse in site.nodes and fuse not in fed:
-                yield error(
-                    f"{self.name}: nodes.{fuse} feeds nothing: name it as node of evses or connectors, or as "
-                    "parent of nodes"
-                )
-            if fuse == GRID and "powermeter" in self._connections:
-                continue
-            if section.meter is None:
-                yield note(
-                    f"{self.name}: {fuse} has no meter: other loads behind it are not seen, set a reserve"
-                )
-            elif "current_A.L1" not in site.bridged_meters[section.meter].profile.points:
-                yield error(
-                    f"{self.name}: {fuse}: the meter '{section.meter}' measures no current, "
-                    "which a fuse needs"
-                )
-
-    def _fallbacks(self, site: SiteFile) -> Iterator[Remark]:
-        """Find fuses that do not carry what is drawn behind them when the manager is gone."""
-        grid = {GRID: site.grid} if site.grid is not None else {}
-        fuses: dict[str, FuseSection] = {**site.nodes, **grid}
-        for fuse, section in fuses.items():
-            behind = [name for name in site.bridged_connectors if fuse in _feeders(site, name)]
-            drawn_A = [0.0, 0.0, 0.0]
-            for name in behind:
-                for phase in _phases(site, name):
-                    drawn_A[phase] += site.bridged_connectors[name].fallback_A
-            if max(drawn_A) > section.fuse:
-                yield error(
-                    f"{self.name}: {fuse}: the fallback_current of {', '.join(behind)} is {max(drawn_A):g} A "
-                    f"together, its fuse {section.fuse:g} A: without a manager that is too much"
-                )
-
     def _connected(self, site: SiteFile) -> Iterator[Remark]:
         """Hold requirements against what the site file needs of them."""
         boards = [connection.module_id for connection in self._connections.get("bsp", [])]
@@ -179,13 +139,8 @@ class Instance:
         elif has_hub and not hub_buses:
             yield note(f"{self.name}: serial_hub: no bus of the site file has everest_hub: true")
 
-    def _connectors(self, site: SiteFile, settings: Settings) -> Iterator[Remark]:
+    def _contactors(self, site: SiteFile, settings: Settings) -> Iterator[Remark]:
         for connector, config in site.bridged_connectors.items():
-            if config.profile.watchdog is None:
-                yield note(
-                    f"{self.name}: {connector} has no watchdog: it keeps its last limit if the manager dies; "
-                    "limit it in the charger itself to what is always safe"
-                )
             if config.contactors is not None and settings.state_file is None:
                 yield note(
                     f"{self.name}: {connector} has contactors: name a state_file, so that a crash amid "
@@ -199,35 +154,6 @@ class Instance:
             yield note(
                 f"{self.name}: mqtt: the password goes to {broker.host} for all to read: set tls: true"
             )
-
-    def _without_use(self, site: SiteFile) -> Iterator[Remark]:
-        measuring = {part.meter for part in (*site.evses.values(), *site.connectors.values())}
-        measuring |= {node.meter for node in site.nodes.values()}
-        measuring |= {site.grid.meter} if site.grid is not None else set()
-        for meter in sorted(site.bridged_meters.keys() - measuring):
-            yield note(
-                f"{self.name}: meters.{meter} measures nothing: name it as meter of grid, a node or an EVSE"
-            )
-        devices = (site.bridged_meters, site.bridged_connectors, site.bridged_relays)
-        used = {device.bus for kind in devices for device in kind.values()}
-        for bus in sorted(site.buses.keys() - used):
-            yield note(f"{self.name}: buses.{bus} has no device")
-
-
-def _feeders(site: SiteFile, connector: str) -> Iterator[str]:
-    """Nodes above a connector, the nearest first."""
-    node = site.connectors[connector].node
-    while node in site.nodes:
-        yield node
-        node = site.nodes[node].parent
-    yield GRID
-
-
-def _phases(site: SiteFile, connector: str) -> tuple[int, ...]:
-    """Grid phases that a connector can load; all where its wiring is not known."""
-    rotation = ROTATIONS.get(site.connectors[connector].phase_rotation)
-    most = site.bridged_connectors[connector].capabilities.max_phase_count
-    return rotation[:most] if rotation is not None else (0, 1, 2)
 
 
 def _learnt_rotations(state_file: Path | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ import typer
 from bsp.yaml_document import FileError, YamlDocument
 from control.site_file import load_site
 from control.site_sections import Sections
-from hil.check import check_station
+from hil.check import check_station, site_remarks
 from hil.commands.output import fail
 from hil.runtime.manager import ConfigError, RunConfig
 
@@ -25,12 +25,11 @@ def check(
     """
     notes: list[str] = []
     try:
-        if _is_site_file(config):
-            load_site(config)
-            typer.echo("the site file is right")
-            return
-        loaded = RunConfig.load(config, installation=prefix, log=notes.append)
-        remarks = check_station(loaded, loaded.settings.etc_dir)
+        if is_site := _is_site_file(config):
+            remarks = list(site_remarks(config.name, load_site(config)))
+        else:
+            loaded = RunConfig.load(config, installation=prefix, log=notes.append)
+            remarks = check_station(loaded, loaded.settings.etc_dir)
     except (ConfigError, FileError) as error:
         fail(str(error))
     for text in [*notes, *(remark.text for remark in remarks if not remark.is_error)]:
@@ -38,7 +37,7 @@ def check(
     errors = [remark.text for remark in remarks if remark.is_error]
     if errors:
         fail("\n".join(errors))
-    typer.echo("the configuration is right")
+    typer.echo(f"the {'site file' if is_site else 'configuration'} is right")
 
 
 def _is_site_file(path: Path) -> bool:

@@ -385,11 +385,19 @@ def test_a_configuration_for_an_installation_of_everest(tmp_path: Path) -> None:
 def test_a_site_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text(SITE)
-    assert hil("check", str(path)).out == "the site file is right\n"
-    path.write_text(SITE.replace("bus: lan, unit", "bus: wan, unit"))
-    outcome = hil("check", str(path))
-    assert outcome.code == 1
-    assert "unknown bus 'wan', known: lan" in outcome.err
+    *notes, last = hil("check", str(path)).out.splitlines()
+    assert last == "the site file is right"
+    assert [note.split(":")[:3] for note in notes] == [
+        ["note", " site.yaml", " yard has no watchdog"],
+    ]
+    for right, wrong, problem in (
+        ("bus: lan, unit", "bus: wan, unit", "unknown bus 'wan', known: lan"),
+        ("35 A", "16 A", "the fallback_current of yard is 32 A together, its fuse 16 A"),
+    ):
+        path.write_text(SITE.replace("unit: 7", "unit: 7, fallback_current: 32 A").replace(right, wrong))
+        outcome = hil("check", str(path))
+        assert outcome.code == 1
+        assert problem in outcome.err
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
