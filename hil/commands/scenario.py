@@ -1,5 +1,6 @@
 """`hil scenario`: timed scripts with faults and assertions, on virtual time or on the real stack."""
 
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated
@@ -71,12 +72,13 @@ def _load(files: list[Path]) -> list[Scenario]:
     return scenarios
 
 
-def _run_all(scenarios: list[Scenario], seed: int | None, jobs: int) -> "list[Outcome] | map[Outcome]":
+def _run_all(scenarios: list[Scenario], seed: int | None, jobs: int) -> Iterator[Outcome]:
     seeds = [seed] * len(scenarios)
     if jobs == 1 or len(scenarios) == 1:
-        return map(run, scenarios, seeds)
+        yield from map(run, scenarios, seeds)
+        return
     with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(run, scenarios, seeds))
+        yield from pool.map(run, scenarios, seeds)
 
 
 def _list_words(console: Console) -> None:

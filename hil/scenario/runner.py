@@ -11,7 +11,8 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ QUIET_S = 35.0
 AFTER_EVENT_S = 75.0
 """The same after an event: watchdogs, and messages that are missed."""
 LONGEST_LEAP_S = 60.0
-LEAP_STEP_S = 2.0
+LEAP_STEP_S = 5.0
 SHORTEST_LEAP_S = 4.0
 DRIFT_A = 0.4
 """Whoever leaps must not sleep through more."""
@@ -66,16 +67,27 @@ def run(scenario: Scenario, seed: int | None = None) -> Outcome:
     loop = VirtualLoop()
     with tempfile.TemporaryDirectory(prefix="scenario-") as directory:
         running = _Run(scenario, scenario.seed if seed is None else seed, loop, Path(directory))
-        root = logging.getLogger("bsp")
-        root.addHandler(running.module.log)
-        before, root.propagate = root.propagate, False
         try:
-            loop.run_until_complete(running.conduct())
+            with _log_of_bridge(running.module.log):
+                loop.run_until_complete(running.conduct())
         finally:
-            root.removeHandler(running.module.log)
-            root.propagate = before
             loop.close()
     return running.outcome()
+
+
+@contextmanager
+def _log_of_bridge(handler: logging.Handler) -> Iterator[None]:
+    """Have a handler take what the bridge logs in Python's way, and nobody else."""
+    logger = logging.getLogger("bsp")
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
 
 
 @dataclass
@@ -210,6 +222,9 @@ class _Run:
         duration = blanks.pop("duration", None)
         undo = happening(self._world, **blanks)
         ends_s = now_s
+        if isinstance(expires_s := blanks.get("duration2"), float):
+            self._agenda.append(_Due(now_s + abs(expires_s), 1 << 30, lambda: None))  # not to leap over it
+            self._agenda.sort(key=lambda item: (item.at_s, item.number))
         if isinstance(duration, float):
             ends_s += duration
             if undo is not None:
@@ -314,7 +329,8 @@ class _Run:
 
     def _longest_leap_s(self) -> float:
         is_waiting = any(word in (states.now or "") for states in self._reasons.values() for word in _WAITING)
-        return LONGEST_LEAP_S / 6 if is_waiting else LONGEST_LEAP_S
+        switches = self._scenario.settings.get("switch_3ph1ph_while_charging_mode", "Never") != "Never"
+        return LONGEST_LEAP_S / 3 if is_waiting or switches else LONGEST_LEAP_S
 
     def _leap(self, seconds: float) -> None:
         """Let only physics go on for a while."""
