@@ -72,7 +72,8 @@ class Node:
         """What is published is what was known then: one after the other."""
         self._published: Mapping[str, JsonObject] = {}
         self._branches = Branches()
-        self._deaf: set[str] = set()
+        self._deaf: dict[str, set[str]] = {}
+        """By child the EVSEs that have not taken what they were sent."""
         self.due_s = math.inf
 
     def step(self, now: Instant) -> None:
@@ -82,7 +83,7 @@ class Node:
 
     def _step(self, now: Instant) -> None:
         snapshot = self._inbox.snapshot()
-        self._deaf = {child for child in self._deaf if not self._has_taken_all(child)}
+        self._deaf = {child: late for child in self._deaf if (late := self._late(child))}
         branches = self._keeper.gather(snapshot.children, now, self._deaf)
         self._branches = branches
         children = {
@@ -114,7 +115,7 @@ class Node:
         if self._dispatcher.forward(limits, branches.routes[uuid], patience_s):
             return
         with self._lock:
-            self._deaf.add(child)
+            self._deaf.setdefault(child, set()).add(uuid)
             self._step(self._clock())
 
     def waits_for(self, uuid: str) -> bool:
@@ -125,9 +126,5 @@ class Node:
         """Tell that somebody else decides."""
         return f"{uuid}: a node passes limits on, ask the manager above it"
 
-    def _has_taken_all(self, child: str) -> bool:
-        return all(
-            self._dispatcher.has_taken(uuid)
-            for uuid, way_begins_with in self._branches.child_of.items()
-            if way_begins_with == child
-        )
+    def _late(self, child: str) -> set[str]:
+        return {uuid for uuid in self._deaf[child] if not self._dispatcher.has_taken(uuid)}
