@@ -137,7 +137,7 @@ class ClosedLoop:
         return replace(allocation, held={**held, **step.reasons, **reliefs}, waits=step.waits)
 
     def _relieved(
-        self, limiter: Limiter, allocation: Allocation, draws: Sequence[Draw], order: Ints, slot: int
+        self, limiter: Limiter, allocation: Allocation, draws: Sequence[Draw], order: Order, slot: int
     ) -> tuple[Allocation, dict[int, str]]:
         """End overloads in time; returns also why an EVSE has less for that."""
         overloads = limiter.meters.overloads if limiter.meters is not None else []
@@ -156,7 +156,7 @@ class ClosedLoop:
             np.array(pinned_A),
             allocation.loaded[:, :, slot],
         )
-        now_A = relieved(overloads, evses, order)
+        now_A = relieved(overloads, evses, order())
         lowered = np.flatnonzero(now_A < wanted_A - ROUNDING_A).tolist()
         current_A = allocation.current_A.copy()
         current_A[lowered, slot] = now_A[lowered]
