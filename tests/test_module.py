@@ -15,6 +15,10 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 
+from bsp.profile import meter_profile
+from energy_management.measurement import Reading
+from hil.devices.line import serve_tcp
+from hil.devices.meter import MeterDevice
 from hil.observer import EnergyMessage, Observer
 from hil.runtime.broker import BrokerAddress
 from hil.runtime.manager import Manager
@@ -37,10 +41,14 @@ class Run:
         self._changed = threading.Condition()
         self.control: dict[str, Json] = {}
         self.shown: dict[str, Json] = {}
+        self.errors: dict[tuple[str, str], str] = {}
         self._client = BrokerAddress.parse(broker).new_client()
         self._client.on_message = self._on_control
         BrokerAddress.parse(broker).connect(self._client)
         self._client.subscribe(f"{manager.prefix}modules/+/impl/control/#", 2)
+        errors = f"{manager.prefix}modules/+/impl/powermeter/error/#"
+        self._client.message_callback_add(errors, self._on_error)
+        self._client.subscribe(errors, 2)
         self._client.message_callback_add(f"{API}#", self._on_api)
         self._client.subscribe(f"{API}#", 1)
         self._client.loop_start()
@@ -54,6 +62,13 @@ class Run:
                 self.control[parts[5]] = data["data"]
             elif "response" in parts:
                 self.control[parts[5]] = data["data"]["retval"]
+            self._changed.notify_all()
+
+    def _on_error(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        """Note the state of each error, by type and sub-type."""
+        _, data = decode(bytes(message.payload))
+        with self._changed:
+            self.errors[data["type"], data["sub_type"]] = data["state"]
             self._changed.notify_all()
 
     def _on_api(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
@@ -245,6 +260,36 @@ def test_the_control_interface(shared_amqtt: str, tmp_path: Path) -> None:
         assert run.control["get_status"]["degraded"] == []
         assert run.control["explain"]["status"] == "Accepted"
         assert "left/pause" in run.control["explain"]["message"]
+
+
+def test_meters_that_fall_silent_are_errors_of_everest_until_they_answer(
+    shared_amqtt: str, tmp_path: Path
+) -> None:
+    reading = Reading(0.0, current_A=(1.0, 1.0, 1.0), voltage_V=(230.0, 230.0, 230.0), energy_import_Wh=1.0)
+    profile = meter_profile("eastron_sdm630")
+    site_file = tmp_path / "site.yaml"
+    grid_meter = ("powermeter/CommunicationFault", "")
+    yard_meter = ("powermeter/VendorWarning", "meter/yard")
+    with serve_tcp({unit: MeterDevice(profile, lambda: reading) for unit in (1, 2)}) as line:
+        site_file.write_text(
+            "grid: {fuse: 32 A, meter: house}\n"
+            "nodes: {yard: {fuse: 16 A, meter: yard}}\n"
+            "evses: {left: {node: yard}}\n"
+            f"buses: {{lan: {{host: {line.host}, port: {line.port}, timeout: 500 ms}}}}\n"
+            "meters:\n"
+            "  house: {profile: eastron_sdm630, bus: lan, unit: 1}\n"
+            "  yard: {profile: eastron_sdm630, bus: lan, unit: 2}\n"
+        )
+        grid = {"module": "PyEnergyManager", "config_module": {"site_file": str(site_file)}}
+        modules = {"grid": {**grid, "connections": {"energy_consumer": to("left")}}, "left": sim_evse()}
+        with running(modules, shared_amqtt, tmp_path) as run:
+            run.wait_for(lambda: run.amperes.get(("left", "left"), 0) > 6, "a share of what is left")
+            line.unplug()
+            active = {grid_meter: "Active", yard_meter: "Active"}
+            run.wait_for(lambda: active.items() <= run.errors.items(), "the errors of both meters")
+            line.plug()
+            cleared = dict.fromkeys(active, "ClearedByModule")
+            run.wait_for(lambda: cleared.items() <= run.errors.items(), "their end")
 
 
 def crowd(directory: Path, count: int) -> None:
