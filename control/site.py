@@ -233,7 +233,8 @@ class EnergySite:
         self._memory.keep(now, self._role.state)
         decision = self._role.decision
         limits = decision.limits if decision else ()
-        self._sessions.follow(self._inbox.snapshot(), now, granted_A=granted_A(limits))
+        modes = {uuid: attributes.mode for uuid, attributes in self._orders.evses.items()}
+        self._sessions.follow(self._inbox.snapshot(), now, granted_A=granted_A(limits), modes=modes)
         self._notices.clear("step", "limits are computed again")
         if decision:
             self.meters.doubt(decision.request["uuid"], dict(decision.report.complaints))

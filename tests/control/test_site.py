@@ -11,6 +11,7 @@ import pytest
 from control.everest import Outside
 from control.settings import Settings
 from control.site import EnergySite
+from control.store.history import sessions
 from tests.control.sample import (
     Child,
     RecordingLog,
@@ -244,6 +245,24 @@ def test_orders_survive_a_restart_of_the_process(instances: list[Instance], tmp_
     second.measure(0, 0, 0)
     second.step()
     assert second.newest("a", 1) == 0
+
+
+def test_charging_sessions_are_in_the_state_file(tmp_path: Path) -> None:
+    grid = start([], fuse_limit_A=32, state_file=str(tmp_path / "state.db"))
+    for count_Wh, state in (
+        (100.0, "Charging"),
+        (350.0, "Charging"),
+        (600.0, "Finished"),
+        (600.0, "Unplugged"),
+    ):
+        usage = {"timestamp": "2026-11-22T09:00:00.000Z", "energy_Wh_import": {"total": count_Wh}}
+        grid.ask("a", {**evse("a", state=state), "energy_usage_root": usage})
+        grid.measure(0, 0, 0)
+        grid.step()
+    grid.site.stop()
+    (session,) = sessions(tmp_path / "state.db")
+    assert (session.evse, session.energy_Wh, session.is_estimated, session.mode) == ("a", 500.0, False, None)
+    assert session.end is not None
 
 
 def test_a_share_rises_only_when_the_other_has_fallen(instances: list[Instance]) -> None:
