@@ -275,7 +275,8 @@ def load_profile(kind: Literal["meters", "connectors", "relays"], name: str, str
     path = Path(name) if name.endswith(".yaml") else DIRECTORY / kind / f"{name}.yaml"
     if not path.exists():
         known = profile_names(kind)
-        raise FileError([f"no profile '{name}'{suggest(name, known)}, known: {', '.join(known)}"])
+        allowed = suggest(name, known) or f", known: {', '.join(known)}"
+        raise FileError([f"no profile '{name}'{allowed}, `hil devices` lists all"])
     file = YamlFile(path, structure)
     defaults = file.value.defaults
     profile = msgspec.structs.replace(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hil.field.target import Place, Target, TargetError, target_of_options, target_of_site
+
 Tcp = Annotated[str | None, typer.Option("--tcp", metavar="HOST[:PORT]", help="Modbus TCP host.")]
 Serial = Annotated[str | None, typer.Option("--serial", metavar="PORT", help="RS-485 adapter.")]
 Baud = Annotated[
@@ -25,3 +27,30 @@ SiteFile = Annotated[Path | None, typer.Option("--site", help="Take all of this 
 SiteName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Its name in the site file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def target(
+    site: Path | None,
+    name: str | None,
+    profile: str | None,
+    place: Place,
+    *,
+    unit: int | None,
+    number: int,
+) -> Target:
+    """Find the device that options are about: by its name in a site file, or by profile and place.
+
+    Raises
+    ------
+    TargetError
+        Something is missing, or is not known.
+    FileError
+        Site file or profile is not what it must be.
+    """
+    if site is not None and name is None:
+        raise TargetError("missing: the NAME of a meter or connector in the site file")
+    if site is not None and name is not None:
+        return target_of_site(site, name)
+    if profile is None:
+        raise TargetError("missing: --profile, or --site FILE NAME")
+    return target_of_options(profile, place, unit, number)

@@ -26,7 +26,7 @@ from hil.commands import device_options as option
 from hil.commands.output import errors_in_one_line, fail
 from hil.field.charger import read_status
 from hil.field.session import explain, open_bus, place_of
-from hil.field.target import Place, Target, TargetError, target_of_options, target_of_site
+from hil.field.target import Place, Target, TargetError
 
 _ROWS = {
     "voltage_V": ("voltage", "V", 1),
@@ -69,21 +69,14 @@ def read(
     Whatever is not given has the factory setting of the device. Nothing is written.
     """
     with errors_in_one_line(FileError, TargetError):
-        if site is not None:
-            target = target_of_site(
-                site, _required(name, "the NAME of a meter or connector in the site file")
-            )
-        else:
-            place = Place(tcp, serial, baud, parity, stop_bits, rtu_over_tcp, timeout)
-            target = target_of_options(
-                _required(profile, "--profile, or --site FILE NAME"), place, unit, number
-            )
+        place = Place(tcp, serial, baud, parity, stop_bits, rtu_over_tcp, timeout)
+        target = option.target(site, name, profile, place, unit=unit, number=number)
     try:
         shown = asyncio.run(_read(target))
     except BusError as error:
         fail(explain(error, target))
     if as_json:
-        typer.echo(json.dumps(shown, indent=2))
+        typer.echo(json.dumps(_rounded(shown), indent=2))
     else:
         Console().print(_table(target, shown))
 
@@ -150,11 +143,12 @@ def _add_charger(table: Table, shown: Mapping[str, Any]) -> None:
         row("fault", "", shown["fault"])
 
 
+def _rounded(shown: Any) -> Any:
+    """Leave out the digits that come of binary numbers only; no device measures that well."""
+    if isinstance(shown, Mapping):
+        return {key: _rounded(value) for key, value in shown.items()}
+    return round(shown, 3) if isinstance(shown, float) else shown
+
+
 def _taken(taken_at: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=time.monotonic() - taken_at)
-
-
-def _required(value: str | None, what: str) -> str:
-    if value is None:
-        raise TargetError(f"missing: {what}")
-    return value

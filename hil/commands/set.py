@@ -22,7 +22,7 @@ from hil.field.charger import (
     writes_for_phases,
 )
 from hil.field.session import explain, open_bus, place_of
-from hil.field.target import Place, Target, TargetError, target_of_options, target_of_site
+from hil.field.target import Place, Target, TargetError
 
 TAKES_S = 3.0
 """A charger may take so long to show a limit it was given."""
@@ -71,16 +71,13 @@ def set_limit(
     """
     with errors_in_one_line(FileError, TargetError):
         order = _order(current, phases, pause=pause)
-        if site is not None and name is not None:
-            target = target_of_site(site, name)
-        elif profile is not None:
-            place = Place(tcp, serial, baud, parity, stop_bits, rtu_over_tcp, timeout)
-            target = target_of_options(profile, place, unit, number)
-        else:
-            raise TargetError("missing: --profile, or --site FILE NAME")
+        place = Place(tcp, serial, baud, parity, stop_bits, rtu_over_tcp, timeout)
+        target = option.target(site, name, profile, place, unit=unit, number=number)
         charger = target.profile
         if not isinstance(charger, ConnectorProfile):
             raise TargetError(f"{target.name} is a meter; only chargers can be set")
+        if order.phases is not None and target.phases_locked:
+            raise TargetError(f"the site file locks the phases of {target.name} (phase_switching: locked)")
         if order.current_A and target.maximum_A is not None and order.current_A > target.maximum_A:
             raise TargetError(f"the site file allows {target.name} {target.maximum_A:g} A at most")
     try:

@@ -104,7 +104,7 @@ def wiring(
         found = asyncio.run(_check(job, seconds, has_generation=generation))
     except (StoppedError, ChargerError) as error:
         fail(f"stopped: {error}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         fail("stopped; the charger has its former limit")
     _show(found, as_json=as_json, is_passive=job.plan is None)
     raise typer.Exit(int(any(finding.severity is not Severity.FACT for finding in found)))
@@ -169,7 +169,8 @@ def _fuse_A(site: SiteFile, meter: str) -> float:
 
 
 async def _check(job: Job, seconds: float, *, has_generation: bool) -> list[Finding]:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _stop, asyncio.current_task())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, asyncio.current_task(), job)
     meter_profile = job.meter.profile
     phases = meter_profile.phases
     async with live_installation(job.meter, job.charger) as installation:
@@ -183,7 +184,11 @@ async def _check(job: Job, seconds: float, *, has_generation: bool) -> list[Find
     return [*describe(quiet, phases), *found]
 
 
-def _stop(task: "asyncio.Task[object] | None") -> None:
+def _stop(task: "asyncio.Task[object] | None", job: Job) -> None:
+    if job.plan is not None:
+        typer.echo(
+            "… stopping: the charger gets its former limit and phases; that may take minutes", err=True
+        )
     if task is not None:
         task.cancel()
 

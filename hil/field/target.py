@@ -99,6 +99,8 @@ class Target:
         Limit of a connector's cable and wiring.
     fallback_A : float
         Its current while nobody gives a limit; 0 pauses.
+    phases_locked : bool
+        The site file forbids to switch its phases.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Target:
     base: int = 0
     maximum_A: float | None = None
     fallback_A: float = 0.0
+    phases_locked: bool = False
 
 
 def target_of_options(profile_name: str, place: Place, unit: int | None, number: int = 1) -> Target:
@@ -176,6 +179,7 @@ def connector_of_site(site: SiteFile, name: str) -> Target:
         connector_base(connector.profile, connector.number),
         connector.maximum_A,
         connector.fallback_A,
+        connector.phases_locked,
     )
 
 
@@ -198,11 +202,14 @@ def find_profile(name: str) -> MeterProfile | ConnectorProfile:
         return meter_profile(name)
     if name in connectors:
         return connector_profile(name)
-    similar = [known for known in [*meters, *connectors] if _shares_a_part(name, known)]
+    suggestion = suggest(name, [*meters, *connectors])
+    similar = [
+        known
+        for known in [*meters, *connectors]
+        if _shares_a_part(name, known) and f"'{known}'" not in suggestion
+    ]
     shown = f", similar: {', '.join(similar)}" if similar else ""
-    raise TargetError(
-        f"no profile '{name}'{suggest(name, [*meters, *connectors])}{shown}; `hil devices` lists all"
-    )
+    raise TargetError(f"no profile '{name}'{suggestion}{shown}, `hil devices` lists all")
 
 
 def connector_base(profile: Profile, number: int) -> int:

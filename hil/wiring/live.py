@@ -120,8 +120,12 @@ class LiveInstallation:
             return
         before_A = self._before.limit_A or 0.0
         self._limit_A = before_A if at_most_A is None else min(before_A, at_most_A)
-        # Shielded: a second Ctrl-C must not leave the charger in the middle of the steps.
-        await asyncio.shield(self._bring_back(self._connector))
+        bringing = asyncio.ensure_future(self._bring_back(self._connector))
+        while not bringing.done():
+            # To be told twice to stop must not leave the charger in the middle of the steps.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(bringing)
+        bringing.result()
 
     async def _bring_back(self, connector: Connector) -> None:
         if self._phases is not None and self._phases != self._phases_before:

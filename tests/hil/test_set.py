@@ -79,6 +79,18 @@ def test_the_site_file_limits_it_further(tmp_path: Path) -> None:
     assert point.limit_A == 13.0
 
 
+def test_phases_that_the_site_file_locks_are_left_alone(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "grid: {fuse: 35 A}\n"
+        "buses: {lan: {host: 127.0.0.1, port: 1}}\n"
+        "connectors: {carport: {profile: alfen_eve, bus: lan, phase_switching: locked}}\n"
+    )
+    outcome = hil("set", "--site", str(site), "carport", "--phases", "1", "--yes")
+    assert outcome.code == 2
+    assert outcome.err == "the site file locks the phases of carport (phase_switching: locked)\n"
+
+
 def test_a_limit_between_two_steps_is_rounded_down_and_said() -> None:
     profile, point = connector_profile("phoenix_charx"), Point()
     with serve_tcp({profile.unit: WallboxDevice(profile, point, base=1000)}) as line:

@@ -188,7 +188,10 @@ def test_nothing_is_switched_without_consent(tmp_path: Path) -> None:
         assert plant.limit_A == 20.0
 
 
-def test_ctrl_c_gives_the_charger_its_limit_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
+def test_who_is_stopped_gives_the_charger_its_limit_back(
+    tmp_path: Path, signals: list[signal.Signals]
+) -> None:
     plant = Site()
     with site_of(plant, tmp_path, time.monotonic) as (path, _, _):
         process = subprocess.Popen(
@@ -207,10 +210,12 @@ def test_ctrl_c_gives_the_charger_its_limit_back(tmp_path: Path) -> None:
         while plant.limit_A != 6.0 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert plant.limit_A == 6.0, seen
-        process.send_signal(signal.SIGINT)
+        for number in signals:
+            process.send_signal(number)
         _, rest = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 1, rest
     assert "Traceback" not in rest
+    assert "stopping: the charger gets its former limit" in rest
     assert plant.limits[-1] == 20.0
 
 
