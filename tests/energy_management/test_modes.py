@@ -266,7 +266,7 @@ class TestPhases:
             solar=solar,
             config={"switch_3ph1ph_time_hysteresis_s": 60},
             decide_s=10,
-        ).run(7200)
+        ).run(5400)
         switched_at = site.cars["car"].switched_at
         assert len(switched_at) >= 5, "it could not show anything"
         assert most_in_an_hour(switched_at) <= 3
@@ -304,7 +304,7 @@ class TestRestart:
             config={"switch_3ph1ph_time_hysteresis_s": 60},
             decide_s=10,
         )
-        for _ in range(6):
+        for _ in range(5):
             site.run(900)
             site.restart()
         assert most_in_an_hour(site.cars["car"].switched_at) <= 4
@@ -360,7 +360,7 @@ def decided(modes: list[Mode], minima_A: list[float], surplus_W: float, fuse_A: 
     return manager
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.sampled_from(MODES), min_size=1, max_size=4),
     st.floats(0, 30_000),
