@@ -1,10 +1,12 @@
 """Fixtures that tests of every package share: MQTT brokers."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hil.runtime.broker import embedded_broker
 from tests.brokers import Mosquitto, require_mosquitto
@@ -12,8 +14,17 @@ from tests.steady import SteadyPolicy
 
 
 def pytest_configure() -> None:
-    """Whatever runs in this process on an event loop is on one that does not count stalls of the machine."""
+    """Let nothing depend on how fast the machine is: event loops and hypothesis do not count its stalls."""
     asyncio.set_event_loop_policy(SteadyPolicy())
+    # How long an example takes is no property, and what is found shall be found again, on any machine.
+    is_a_search = "PROPERTY_EXAMPLES" in os.environ
+    settings.register_profile(
+        "steady",
+        deadline=None,
+        derandomize=not is_a_search,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
