@@ -17,6 +17,7 @@ from hil.virtual_site import LivelyCar, Load, VirtualEvse, VirtualSite
 
 ROTATIONS = {"L1 L2 L3": (0, 1, 2), "L2 L3 L1": (1, 2, 0), "L3 L1 L2": (2, 0, 1)}
 CAR_S = 5.0  # what IEC 61851-1 gives a car to follow its pilot
+FOLLOWED_S = 6.0  # then what an EVSE draws that nobody measures is known
 
 
 def site_of(
@@ -131,7 +132,7 @@ class TestHouseLoad:
         assert site.breaker.hottest < 0.1
 
     @given(cars=st.lists(any_car(), min_size=1, max_size=4), meter_s=st.integers(1, 10), steps_s=step_times())
-    @settings(max_examples=14, deadline=None, derandomize=True)
+    @settings(max_examples=10, deadline=None, derandomize=True)
     def test_a_step_may_come_at_any_moment(
         self, cars: list[CarModel], meter_s: int, steps_s: list[float]
     ) -> None:
@@ -144,13 +145,14 @@ class TestHouseLoad:
         meter_s=st.integers(1, 10),
         steps_s=step_times(),
     )
-    @settings(max_examples=14, deadline=None, derandomize=True)
-    def test_also_if_nobody_measures_cars_that_use_what_they_may(
+    @settings(max_examples=10, deadline=None, derandomize=True)
+    def test_where_nobody_measures_a_second_step_may_be_needed(
         self, cars: list[CarModel], meter_s: int, steps_s: list[float]
     ) -> None:
+        """What a car begins to draw just then and what the house does look the same to the grid meter."""
         site = site_of(cars, house=switched_at(steps_s), meter_s=float(meter_s), measured=False)
         site.run(steps_s[-1] + 20)
-        assert longest_overload_s(site) <= meter_s + CAR_S + 0.01
+        assert longest_overload_s(site) <= meter_s + CAR_S + FOLLOWED_S
         assert not site.breaker.may_have_tripped
 
     def test_steps_of_20_A_never_trip_a_breaker_even_if_no_evse_measures(self) -> None:
