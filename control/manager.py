@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from control.branches import Branches, BranchKeeper
 from control.caution import allowed
 from control.clock import Instant
-from control.dispatch import Dispatcher
+from control.dispatch import Dispatcher, Send
 from control.inbox import Inbox, Snapshot
 from control.notices import Notices
 from control.orders import Orders
@@ -129,8 +129,7 @@ class Manager:
         seconds = time.perf_counter() - began
         report = self._engine.report
         self._await(report.waits, held)  # before anybody can have answered
-        routes = {uuid: way for uuid, way in branches.routes.items() if uuid not in held}
-        self._dispatcher.offer(limits, routes)
+        self._dispatcher.offer(limits, _reachable(branches, held))
         rejected = {uuid: f"{uuid}: request left out: {reason}" for uuid, reason in report.rejected}
         self._notices.keep_only("rejected/", rejected, "request is fine again")
         doubted = {uuid: f"{uuid}: {why}, on its fallback budget" for uuid, why in report.complaints}
@@ -198,3 +197,9 @@ class Manager:
         """Return the readings by uuid; the own meter measures whatever the root of the tree is."""
         own = snapshot.measured.get(self._own.root.uuid)
         return snapshot.measured if own is None else {**snapshot.measured, root: own}
+
+
+def _reachable(branches: Branches, held: Grants) -> dict[str, Send]:
+    """Leave out the way to those that a node below holds: it could not reach them, or would not hold them."""
+    children = {request["uuid"] for request in branches.requests.values()}
+    return {uuid: way for uuid, way in branches.routes.items() if uuid not in held or uuid in children}

@@ -12,11 +12,14 @@ from control.manager import Decision
 from control.orders import Orders
 from control.own_tree import OwnTree
 from control.schedules import JsonObject
-from control.tree import held_grants, without_priority
+from control.tree import without_priority
 from energy_management import ManagerState
 
 PATIENCE_S = 1.0
 """How long ``enforce_limits`` waits for a child's answer; EVerest hands over one limit after the other."""
+
+PUBLISHES_WITHIN_S = 1.0
+"""As often as EVSEs publish, and with them EVerest's EnergyNode: what is older counts as silent."""
 
 
 class Node:
@@ -42,7 +45,7 @@ class Node:
     decision, state
         A node decides nothing, and has nothing to remember.
     due_s : float
-        Monotonic second at which the next limit runs out of an EVSE whose child is deaf or silent.
+        Monotonic second by which the branch is published again, however rarely the manager above decides.
     """
 
     decision: Decision | None = None
@@ -101,8 +104,7 @@ class Node:
                 prices=snapshot.prices,
             )
         )
-        held = (uuid for request in children.values() for uuid in held_grants(request))
-        self.due_s = self._dispatcher.next_end(held)
+        self.due_s = now.monotonic_s + PUBLISHES_WITHIN_S
 
     def enforce(self, limits: JsonObject) -> None:
         """Pass a limit on to the one child whose branch holds its EVSE; one for this node ends here."""

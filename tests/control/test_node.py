@@ -51,6 +51,12 @@ def test_many_requests_make_one_publication() -> None:
     assert request["children"][0]["schedule_import"][0]["limits_to_root"]["ac_max_current_A"]["value"] == 19
 
 
+def test_it_publishes_every_second_however_long_the_update_interval_is() -> None:
+    site = Fixture()
+    site.step()
+    assert site.node.due_s == site.clock.monotonic() + 1
+
+
 def test_a_priority_request_goes_up_once() -> None:
     site = Fixture()
     site.inbox.request("left", evse("a", priority=True))
@@ -133,9 +139,12 @@ def test_once_the_child_has_answered_it_is_held_no_more() -> None:
 def test_a_child_that_never_answers_is_held_until_its_limits_have_run_out() -> None:
     deaf = DeafChild()
     deaf.site.node.enforce(limits("a", 8))
+    deaf.site.clock.advance(10.9)
+    deaf.site.inbox.request("left", node("garage", [evse("a"), evse("c")]))
+    deaf.site.inbox.request("right", evse("b"))
     deaf.site.step()
-    assert deaf.site.node.due_s == deaf.site.clock.monotonic() + 11
-    deaf.site.clock.advance(11.1)
+    assert deaf.held_A == {"a": 16, "c": 6}
+    deaf.site.clock.advance(0.2)
     deaf.site.inbox.request("left", node("garage", [evse("a"), evse("c")]))
     deaf.site.step()
     assert deaf.held_A == {}

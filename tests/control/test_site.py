@@ -12,6 +12,7 @@ from control.everest import Outside
 from control.settings import Settings
 from control.site import EnergySite
 from control.store.history import sessions
+from control.tree import held
 from tests.control.sample import (
     Child,
     RecordingLog,
@@ -204,6 +205,17 @@ def test_a_dimmed_evse_has_its_floor_whatever_the_house_draws_as_long_as_the_fus
         grid.step()
         grid.settle()
         assert grid.children["a"].amperes[-1] == pytest.approx(expected_A, abs=0.01)
+
+
+def test_an_evse_that_goes_on_with_what_it_has_is_told_its_limit_again(instances: list[Instance]) -> None:
+    """As a connector of the bridge does that has a fault: nobody else refreshes its limit."""
+    grid = start(instances, fuse_limit_A=32)
+    still_in_force = held(evse("a"), {"a": ampere_limits(16, "fault")})
+    assert still_in_force is not None
+    grid.ask("a", still_in_force)
+    grid.measure(0, 0, 0)
+    grid.step()
+    assert grid.newest("a", 1) == 16
 
 
 def test_what_cannot_be_understood_is_told_and_changes_nothing(instances: list[Instance]) -> None:
