@@ -285,7 +285,7 @@ class Bridge:
                 if failures == _FAILURES_TOLERATED:
                     _log.warning("connector %s: %s", name, error)
                 if failures >= _FAILURES_TOLERATED:
-                    self._on_status(name, self._lost(connector, error))
+                    self._on_status(name, connector.unheard(error))
             else:
                 if failures >= _FAILURES_TOLERATED:
                     _log.info("connector %s answers again", name)
@@ -294,11 +294,6 @@ class Bridge:
             self._keep_phase_memory(name, connector)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), every_s)
-
-    def _lost(self, connector: Connector, error: BusError) -> ConnectorStatus:
-        """Give the status of a connector that does not answer."""
-        limit_A, text = connector.written_A, str(error)
-        return ConnectorStatus(self._clock(), "F", limit_A=limit_A, fault=text, fault_kind="communication")
 
     def _keep_phase_memory(self, name: str, connector: Connector) -> None:
         memory = connector.phases.memory if connector.phases is not None else None

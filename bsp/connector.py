@@ -109,6 +109,7 @@ class Connector:
         self._valid_until = -math.inf
         self._armed = False
         self._written_A: float | None = None
+        self._may_hold_A: float | None = None
         self._write_again = True
         self._fed_at = -math.inf
         self._mismatches = 0
@@ -185,12 +186,25 @@ class Connector:
             # It may come back after a power cut, with factory settings.
             self._armed = False
             self._write_again = True
+            await self._watch_unheard()
             raise
         cable_A = cable_of(sample.values)
         self._cable_A = math.inf if cable_A is None else cable_A
         self._watch(sample)
         await self._switch_phases(sample)
         return self._status(sample)
+
+    def unheard(self, error: BusError) -> ConnectorStatus:
+        """Say what is known of a connector that does not answer: what it may hold, what its meter shows."""
+        if self._guard.fault is None:
+            return ConnectorStatus(
+                self._clock(), "F", limit_A=self._may_hold_A, fault=str(error), fault_kind="communication"
+            )
+        kind, fault = self._latched_fault()
+        measured = self._external()
+        drawn_A = _highest(measured) if measured is not None else None
+        held_A = max(self._may_hold_A or 0.0, drawn_A or 0.0)
+        return ConnectorStatus(self._clock(), "C", limit_A=held_A, fault=f"{fault}; {error}", fault_kind=kind)
 
     async def read(self) -> ConnectorStatus:
         """Read the status and write nothing, to whatever the device holds.
@@ -234,10 +248,12 @@ class Connector:
         await self._device.write(name, value)
 
     async def _write_limit(self, current_A: float) -> None:
-        self._write_again = True  # until all of it is confirmed, the device may hold a part of it
+        # Until all of it is confirmed the device may hold a part of it, or all: answers get lost, too.
+        self._write_again = True
+        self._may_hold_A = max(self._may_hold_A or 0.0, current_A)
         for write in limit_writes(self._profile, current_A):
             await self._device.write(write.point, write.value)
-        self._written_A = current_A
+        self._written_A = self._may_hold_A = current_A
         self._write_again = False
         if self._profile.watchdog is not None and self._profile.watchdog.feed == "limit":
             self._fed_at = self._clock()
@@ -248,6 +264,8 @@ class Connector:
         if watchdog is None or watchdog.feed == "traffic" or not self.limit_is_valid:
             return
         if watchdog.feed == "write" and watchdog.point is not None:
+            if watchdog.timeout < self._clock() - self._fed_at < math.inf:
+                self._write_again = True  # it has fallen back meanwhile, which not every device shows
             if self._clock() - self._fed_at >= watchdog.feed_every_s:
                 await self._device.write(watchdog.point, watchdog.value)
                 self._fed_at = self._clock()
@@ -286,11 +304,10 @@ class Connector:
 
     def _seen(self, sample: Sample) -> Seen:
         measured = self._external() or reading(sample.values, sample.taken_at)
-        currents = [current for current in measured.current_A or () if not math.isnan(current)]
         return Seen(
             at=min(measured.taken_at, sample.taken_at),
             state=self._profile.state_of(dict(sample.values)) or "F",
-            current_A=max(currents, default=None),
+            current_A=_highest(measured),
             drawing=phases_in_use(measured.current_A),
         )
 
@@ -299,6 +316,26 @@ class Connector:
         seen = self._seen(sample)
         limit_A = self._written_A if self._written_A is not None else math.inf
         self._guard.watch(seen.at, current_A=seen.current_A, limit_A=limit_A, is_connected=seen.state != "A")
+
+    async def _watch_unheard(self) -> None:
+        """Watch the car by the connector's own meter while the charger is silent.
+
+        It cannot be paused then, so that one that draws too much is cut off when a pause would have ended it.
+        """
+        measured = self._external()
+        if measured is None:
+            return
+        limit_A = math.inf if self._may_hold_A is None else self._may_hold_A
+        self._guard.watch(
+            measured.taken_at,
+            current_A=_highest(measured),
+            limit_A=0.0 if self._guard.fault is not None else limit_A,
+            is_connected=True,
+        )
+        if self._guard.ignores_pause is not None and self.phases is not None:
+            seen = Seen(measured.taken_at, "C", _highest(measured), drawing=phases_in_use(measured.current_A))
+            self.phases.cut_off(self._clock(), self._guard.ignores_pause)
+            await self.phases.cycle(self._clock(), {}, seen, None)
 
     def _verify(self, held_A: float | None) -> str | None:
         """Compare what the device holds with what it was told; where that differs, have it written again."""
@@ -319,7 +356,7 @@ class Connector:
         kind, fault = self._latched_fault()
         return replace(
             status,
-            limit_A=status.limit_A if status.limit_A is not None else self._written_A,
+            limit_A=status.limit_A if status.limit_A is not None else self._may_hold_A,
             active_phases=self._active_phases(status),
             fault=fault or mismatch or status.fault,
             fault_kind=kind,
@@ -346,3 +383,8 @@ class Connector:
         if status.state in ("C", "D") and drawing and not is_under_way:
             return drawing
         return self._profile.phases if self.phases is None else self.phases.phases
+
+
+def _highest(measured: Reading) -> float | None:
+    """Largest current of all phases; None is unknown."""
+    return max((current for current in measured.current_A or () if not math.isnan(current)), default=None)

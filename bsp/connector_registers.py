@@ -41,7 +41,8 @@ class ConnectorStatus:
     active_phases : int or None
         Phases in use while it charges, else those that it would use.
     limit_A : float or None
-        Limit that the device holds, read back where it can be; if it does not answer, the last one it took.
+        Limit that the device holds, read back where it can be; if it does not answer, the highest of the last
+        one that it took and those that it was sent since.
     fault : str or None
         What is wrong, in words.
     fault_kind : str

@@ -15,7 +15,7 @@ from bsp.profile import ConnectorProfile, connector_profile
 from bsp.registers import Value
 from bsp.transport import NoAnswerError, RefusedError, TcpLink
 from energy_management.measurement import Reading, Vector3
-from hil.devices import WallboxDevice, serve_tcp
+from hil.devices import Faults, WallboxDevice, serve_tcp
 from hil.devices.registers import DeviceRefusesError
 from tests.bsp.plant import Point, VirtualClock, on_bus
 
@@ -309,6 +309,41 @@ def test_a_meter_of_its_own_counts_more_than_the_chargers_as_long_as_it_lives() 
         assert (await bench.cycle(after_s=6.0)).current_A == pytest.approx((9.0, 9.0, 9.0))
 
     Bench(HEIDELBERG, measure=lambda: meter).run(work)
+
+
+def test_what_a_silent_charger_may_have_taken_counts_as_taken() -> None:
+    """It took the limit, and its answer was lost."""
+
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(8.0, valid_for_s=900.0))
+        await bench.cycle()
+        bench.device.faults = Faults(delay_s=1.0)
+        for limit_A in (11.0, 9.0):
+            bench.connector.enforce(ConnectorLimit(limit_A, valid_for_s=900.0))
+            with pytest.raises(NoAnswerError) as caught:
+                await bench.cycle(after_s=20.0)
+        assert bench.point.limit_A in (9.0, 11.0)
+        assert bench.connector.unheard(caught.value).limit_A == 11.0
+        bench.device.faults = Faults()
+        status = await bench.cycle(after_s=20.0)
+        assert (bench.point.limit_A, status.limit_A) == (9.0, 9.0)
+
+    Bench(connector_profile("webasto_next")).run(work)
+
+
+def test_a_charger_that_fell_back_unseen_gets_its_limit_again() -> None:
+    """Its watchdog was not fed in time, its limit cannot be read back, and the limit did not change."""
+
+    async def work(bench: Bench) -> None:
+        bench.connector.enforce(ConnectorLimit(6.0, valid_for_s=900.0))
+        await bench.cycle()
+        assert bench.point.limit_A == 6.0
+        await bench.cycle(after_s=25.0)
+        assert bench.point.limit_A == 10.0, "as the installer has set it"
+        await bench.cycle(after_s=1.0)
+        assert bench.point.limit_A == 6.0
+
+    Bench(connector_profile("webasto_next"), fallback_A=10.0).run(work)
 
 
 def test_a_cable_that_the_charger_knows_caps_every_limit() -> None:

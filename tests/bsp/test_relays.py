@@ -14,7 +14,7 @@ from bsp.phase_choice import phase_driver
 from bsp.profile import connector_profile, profile_names
 from bsp.relay_profile import relay_profile
 from bsp.relays import Contactor, PhaseContactors, RelayBoard
-from bsp.transport import ModbusTransport, TcpLink
+from bsp.transport import BusError, ModbusTransport, TcpLink
 from energy_management.measurement import Reading, Vector3
 from hil.devices import Faults, RelayBoardDevice, WallboxDevice, serve_tcp
 from tests.bsp.plant import Point, VirtualClock, on_bus, run
@@ -86,6 +86,7 @@ class Cabinet:
     def __init__(self, *and_then: Callable[[Connector], None]) -> None:
         self.and_then = list(and_then)
         self.is_locked = False
+        self.timeout_s = 0.5
         self.clock = VirtualClock()
         self.point = Greedy()
         self.charger = WallboxDevice(EVSE, self.point, clock=self.clock)
@@ -95,7 +96,8 @@ class Cabinet:
         self.board.contacts.update({1: True, 2: True})
 
     def _moved(self, number: int, closed: bool) -> None:
-        assert not self.point.limit_A, "a contactor moved while the car was offered current"
+        is_heard = not self.charger.faults.silent
+        assert not (self.point.limit_A and is_heard), "a contactor moved while the car was offered current"
         if not closed and number == 1:
             self.point.greed_A = 0.0
         self.moves.append(f"{'main' if number == 1 else 'phases'} {'closes' if closed else 'opens'}")
@@ -103,7 +105,8 @@ class Cabinet:
 
     def run(self, limits: list[ConnectorLimit], seconds: int) -> list[ConnectorStatus]:
         async def work(host: str, port: int) -> list[ConnectorStatus]:
-            bus = Bus("cabinet", ModbusTransport(TcpLink(host, port, timeout_s=0.5)), clock=self.clock)
+            link = TcpLink(host, port, timeout_s=self.timeout_s)
+            bus = Bus("cabinet", ModbusTransport(link), clock=self.clock)
             owner = asyncio.create_task(bus.run())
             contactors = PhaseContactors(
                 RelayBoard(Device(bus, 2, BOARD), BOARD), Contactor(2, feedback=2), Contactor(1, feedback=1)
@@ -123,7 +126,10 @@ class Cabinet:
                     self.clock.advance(1.0)
                     draws = self.point.greed_A or (self.point.limit_A and self.board.contacts[1])
                     self.point.state = "C" if draws else "B"
-                    statuses.append(await connector.cycle())
+                    try:
+                        statuses.append(await connector.cycle())
+                    except BusError as error:
+                        statuses.append(connector.unheard(error))
                 if self.and_then:
                     self.and_then.pop(0)(connector)
             owner.cancel()
@@ -171,6 +177,25 @@ def test_a_car_that_goes_on_after_its_pause_is_cut_off_by_the_main_contactor() -
     assert 10 <= cut_off - first_zero <= 14
     assert cabinet.moves == ["main opens"]
     assert statuses[-1].fault == "draws 20.0 A though it is paused"
+
+
+def test_a_car_that_draws_too_much_is_cut_off_while_its_charger_is_silent() -> None:
+    """Seen by the connector's own meter; no pause reaches the charger."""
+
+    def silence(_: Connector) -> None:
+        cabinet.charger.faults = Faults(silent=True)
+        cabinet.point.greed_A = 20.0
+
+    cabinet = Cabinet(silence)
+    cabinet.timeout_s = 0.1
+    statuses = cabinet.run([ConnectorLimit(10.0, phases=3, valid_for_s=900.0)] * 2, seconds=35)
+    assert statuses[34].fault is None
+    told = [status for status in statuses[35:] if status.fault_kind == "overcurrent"]
+    assert (told[0].fault or "").startswith("draws 20.0 A, 10 A are allowed; ")
+    assert (told[0].state, told[0].limit_A) == ("C", 20.0), "what it draws stays reserved"
+    assert cabinet.moves == ["main opens"]
+    assert cabinet.point.limit_A == 10.0, "the charger has heard nothing"
+    assert cabinet.point.current_A == (0.0, 0.0, 0.0)
 
 
 def test_a_car_that_was_cut_off_charges_again_only_after_a_person_has_looked() -> None:
