@@ -36,8 +36,8 @@ class SiteClock:
 
     Parameters
     ----------
-    loop : VirtualLoop
-        Makes time pass.
+    loop : AbstractEventLoop
+        Makes time pass: a virtual one, or a real one, which never leaps.
     start : datetime
         Wall clock at the start, aware.
 
@@ -47,8 +47,9 @@ class SiteClock:
         How far the wall clock has been put forward.
     """
 
-    def __init__(self, loop: VirtualLoop, start: datetime) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, start: datetime) -> None:
         self._loop = loop
+        self._began_s = loop.time()
         self._start = start
         self._leapt_s = 0.0
         self.wall_jumps_s = self._told_jumps_s = 0.0
@@ -57,7 +58,7 @@ class SiteClock:
     @property
     def now_s(self) -> float:
         """Seconds since the start."""
-        return self._loop.time() + self._leapt_s
+        return self._loop.time() - self._began_s + self._leapt_s
 
     def loop_s(self) -> float:
         """Loop time."""

@@ -128,6 +128,11 @@ class VirtualBridge(Bridge):
         if self._stopping is not None:
             self._stopping.set()
 
+    async def ended(self) -> None:
+        """Wait until it has stopped."""
+        if self._work_of_all is not None:
+            await self._work_of_all
+
     def kill(self) -> None:
         """End as a killed process does: no connector is told anything."""
         self._driven.clear()  # whoever is no more releases nobody

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bsp.bridge import Bridge
 from bsp.transport import SerialLink, TcpLink
@@ -28,6 +28,12 @@ PUBLISH_S = 1.0
 LogLine = Callable[[str, str], None]
 
 
+class Line(Protocol):
+    """A bus that can be cut."""
+
+    is_cut: bool
+
+
 class VirtualModule:
     """One instance after the other, as it is killed and started again.
 
@@ -46,7 +52,7 @@ class VirtualModule:
 
     Attributes
     ----------
-    lines : dict of str to MemoryLine
+    lines : mapping of str to Line
         The buses.
     """
 
@@ -59,7 +65,7 @@ class VirtualModule:
         self._write = log
         self._has_trunk, self._problem = scenario.has_trunk, scenario.problem
         links = scenario.site.buses
-        self.lines = {
+        self.lines: Mapping[str, Line] = {
             name: MemoryLine(stage.buses[name], link)
             for name, link in links.items()
             if isinstance(link, SerialLink | TcpLink)

@@ -66,9 +66,10 @@ def run(scenario: Scenario, seed: int | None = None) -> Outcome:
     """
     loop = VirtualLoop()
     with tempfile.TemporaryDirectory(prefix="scenario-") as directory:
-        running = _Run(scenario, scenario.seed if seed is None else seed, loop, Path(directory))
+        clock = SiteClock(loop, scenario.start)
+        running = Run(scenario, scenario.seed if seed is None else seed, clock, Path(directory))
         try:
-            with _log_of_bridge(running.module.log):
+            with log_of_bridge(running.module.log):
                 loop.run_until_complete(running.conduct())
         finally:
             loop.close()
@@ -76,7 +77,7 @@ def run(scenario: Scenario, seed: int | None = None) -> Outcome:
 
 
 @contextmanager
-def _log_of_bridge(handler: logging.Handler) -> Iterator[None]:
+def log_of_bridge(handler: logging.Handler) -> Iterator[None]:
     """Have a handler take what the bridge logs in Python's way, and nobody else."""
     logger = logging.getLogger("bsp")
     before = logger.level, logger.propagate
@@ -99,17 +100,27 @@ class _Due:
     do: Callable[[], None]
 
 
-class _Run:
-    """One run."""
+class Run:
+    """One run.
 
-    def __init__(self, scenario: Scenario, seed: int, loop: VirtualLoop, directory: Path) -> None:
+    Parameters
+    ----------
+    scenario, seed
+        What is to happen.
+    clock : SiteClock
+        Tells the time.
+    directory : Path
+        Where the module keeps its state.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int, clock: SiteClock, directory: Path) -> None:
         self._began = time.perf_counter()
         self._scenario = scenario
         self._seed = seed
-        self._clock = SiteClock(loop, scenario.start)
-        self._stage = Stage(scenario, seed, self._clock.loop_s)
+        self._clock = clock
+        self._stage = self._new_stage(scenario, seed)
         self._log: list[LogEntry] = []
-        self.module = VirtualModule(scenario, self._stage, self._clock, self._note, directory / "state.db")
+        self.module = self._new_module(scenario, directory / "state.db")
         self._world = World(scenario, self._stage, self.module, self._clock)
         self._agenda = self._planned()
         self._events: list[Spell] = []
@@ -128,6 +139,12 @@ class _Run:
         self._seen_A: list[float] = []
         self._leap_s = SHORTEST_LEAP_S
 
+    def _new_stage(self, scenario: Scenario, seed: int) -> Stage:
+        return Stage(scenario, seed, self._clock.loop_s)
+
+    def _new_module(self, scenario: Scenario, state_file: Path) -> VirtualModule:
+        return VirtualModule(scenario, self._stage, self._clock, self._note, state_file)
+
     async def conduct(self) -> None:
         """Let time pass from the start to the end."""
         self._do_what_is_due()
@@ -141,13 +158,17 @@ class _Run:
             tick_s = TICK_S if not self._stage.is_settled else CALM_TICK_S
             tick_s = min(tick_s, self._next_due_s() - now_s, lasts_s - now_s)
             await asyncio.sleep(max(tick_s, 1e-3))
-            self._stage.advance(self._clock.now_s - now_s)
-            self._do_what_is_due()
-            self.module.publish()
-            self.module.check()
-            self._observe()
+            self._live(self._clock.now_s - now_s)
         self.module.kill()
         await asyncio.sleep(0.01)
+
+    def _live(self, seconds: float) -> None:
+        """Bring everything to the present, after so much time."""
+        self._stage.advance(seconds)
+        self._do_what_is_due()
+        self.module.publish()
+        self.module.check()
+        self._observe()
 
     def outcome(self) -> Outcome:
         """Put everything together, and judge it."""
