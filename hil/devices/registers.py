@@ -168,4 +168,7 @@ class RegisterDevice:
         if value is None:
             return missing(point) or [0] * point.count
         exponent = values.get(point.scale_factor) if point.scale_factor is not None else 0
-        return encode(point, value, exponent if isinstance(exponent, int) else 0)
+        try:
+            return encode(point, value, exponent if isinstance(exponent, int) else 0)
+        except ValueError:
+            return [0xFFFF] * point.count  # beyond its range, as meters show it
