@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from energy_management.draws import STALE_AFTER_S, Draw
+from energy_management.draws import STALE_AFTER_S, Draw, measured_A
 from energy_management.measurement import Vector3
 
 UNKNOWN: Vector3 = (math.nan, math.nan, math.nan)
@@ -161,10 +161,10 @@ class _Drawn:
 
     def beside_likely(self, measured: Measured, draws: Sequence[Draw]) -> Measured:
         """Return what is left of a reading beside what EVSEs most likely drew."""
-        likely = [current_A for draw in draws if (current_A := draw.likely_A(measured.at_s)) is not None]
+        likely_A = measured_A(draws, measured.at_s)
         one, two, three = (
             total - drawn - granted
-            for total, drawn, granted in zip(measured.current_A, _sum(likely), self.granted_A, strict=True)
+            for total, drawn, granted in zip(measured.current_A, likely_A, self.granted_A, strict=True)
         )
         return Measured(measured.at_s, (one, two, three))
 

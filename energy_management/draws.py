@@ -268,6 +268,13 @@ def currents_of(reading: Reading, nominal_voltage_V: float) -> Vector3:
     return one, two, three
 
 
+def measured_A(draws: Sequence[Draw], at_s: float) -> Vector3:
+    """Add up what EVSEs most likely drew at a time, as far as they are measured."""
+    known = [current_A for draw in draws if (current_A := draw.likely_A(at_s)) is not None]
+    one, two, three = map(sum, zip(*known, strict=True)) if known else NOTHING
+    return one, two, three
+
+
 def _hull(at_s: float, bounds: Sequence[Bounds], *, is_measured: bool = False) -> Bounds:
     if len(bounds) == 1:
         return Bounds(at_s, bounds[0].least_A, bounds[0].most_A, is_measured)

@@ -108,7 +108,7 @@ def _base_load(
     node: NodeMemory, reading: Reading | None, below: list[Draw], doubts: Doubts, monotonic_s: float
 ) -> Vector3:
     """Other loads at a node; NaN on phases that were never measured."""
-    fine_A = node.trust.fine(reading, monotonic_s, doubts)
+    fine_A = node.trust.fine(reading, monotonic_s, doubts, below)
     if reading is not None and fine_A is not None:
         node.base_load.take(Measured(reading.taken_at, fine_A))
     return node.base_load.current_A(

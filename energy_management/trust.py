@@ -3,16 +3,18 @@
 What is silent, repeats itself under load, or tells what cannot be is no fine reading. A phase without a fine
 reading for a while is lost, and is believed again only after its readings have been fine for a while. One
 that left as import and comes back as export, or the other way round, is believed once it shows again what it
-left as: reversed clamps would let a rising load look like generation.
+left as, or moves with the cars: reversed clamps would let a rising load look like generation.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from energy_management.draws import currents_of
+from energy_management.draws import NOTHING, Draw, currents_of, measured_A
 from energy_management.measurement import Reading, Vector3
+from energy_management.signs import SignCheck
 from energy_management.site import NodeAttributes
 
 LOADED_A = 3.0
@@ -65,6 +67,8 @@ class PhaseTrust:
         1 if what was last believed of it was import, -1 if it was export, 0 if it was next to nothing ever.
     complaint : str
         What is wrong with it, or empty.
+    signs : SignCheck
+        Compares it with the cars while its sign is doubted.
     """
 
     is_lost: bool = False
@@ -72,6 +76,7 @@ class PhaseTrust:
     fine_since_s: float | None = None
     sign: int = 0
     complaint: str = FINE
+    signs: SignCheck = field(default_factory=SignCheck)
 
     def is_believed(self, now_s: float, stale_after_s: float) -> bool:
         """Tell whether its last fine reading counts."""
@@ -79,9 +84,11 @@ class PhaseTrust:
         self.is_lost = self.is_lost or (self.fine_at_s is not None and not is_fresh)
         return is_fresh and not self.is_lost
 
-    def take(self, current_A: float, at_s: float, stable_after_s: float) -> None:
-        """Take a fine reading."""
+    def take(self, current_A: float, at_s: float, stable_after_s: float, drawn_A: float = 0.0) -> None:
+        """Take a fine reading, and what cars were measured to draw at that time."""
         is_reversed = self.sign * current_A < -SIGN_A
+        if self.is_lost and is_reversed and self.signs.agrees(at_s, current_A, drawn_A):
+            self.sign, is_reversed = 0, False
         if self.fine_since_s is None or (self.is_lost and is_reversed):
             self.fine_since_s = at_s
         self.fine_at_s = at_s
@@ -116,8 +123,16 @@ class MeterTrust:
     last: Reading | None = None
     changed_at_s: float = -math.inf
 
-    def fine(self, reading: Reading | None, now_s: float, doubts: Doubts) -> Vector3 | None:
-        """Return the currents of a new reading; NaN on phases that are not fine. None if there is no news."""
+    def fine(
+        self, reading: Reading | None, now_s: float, doubts: Doubts, below: Sequence[Draw] = ()
+    ) -> Vector3 | None:
+        """Return the currents of a new reading; NaN on phases that are not fine. None if there is no news.
+
+        Parameters
+        ----------
+        below : sequence of Draw
+            Of the EVSEs below the meter.
+        """
         if reading is None or not abs(now_s - reading.taken_at) <= doubts.attributes.stale_after_s:
             silent = "missing" if reading is None else f"silent for {doubts.attributes.stale_after_s:g} s"
             for phase in self.phases:
@@ -130,7 +145,8 @@ class MeterTrust:
         ):
             self.changed_at_s = reading.taken_at
         self.last = reading
-        return self._judge(reading, doubts)
+        is_lost = any(phase.is_lost for phase in self.phases)
+        return self._judge(reading, doubts, measured_A(below, reading.taken_at) if is_lost else NOTHING)
 
     def complaints(self, now_s: float, stale_after_s: float) -> list[str]:
         """Tell what is wrong, phases with the same complaint together."""
@@ -143,13 +159,15 @@ class MeterTrust:
             for complaint, names in lost.items()
         ]
 
-    def _judge(self, reading: Reading, doubts: Doubts) -> Vector3:
+    def _judge(self, reading: Reading, doubts: Doubts, drawn_A: Vector3) -> Vector3:
         currents_A = currents_of(reading, doubts.nominal_voltage_V)
         voltages_V = reading.voltage_V or (math.nan,) * 3
         unchanged_s = reading.taken_at - self.changed_at_s
         is_loaded = any(abs(current) >= LOADED_A for current in currents_A)
         believed = []
-        for phase, current_A, voltage_V in zip(self.phases, currents_A, voltages_V, strict=True):
+        for phase, current_A, voltage_V, drawn in zip(
+            self.phases, currents_A, voltages_V, drawn_A, strict=True
+        ):
             if is_loaded and unchanged_s >= doubts.attributes.frozen_after_s:
                 phase.complain(f"frozen for {doubts.attributes.frozen_after_s:g} s")
             elif math.isnan(current_A):
@@ -159,7 +177,7 @@ class MeterTrust:
             elif abs(current_A) > SHORT_CIRCUIT * doubts.fuse_A:
                 phase.complain("of an impossible current")
             else:
-                phase.take(current_A, reading.taken_at, doubts.attributes.stable_after_s)
+                phase.take(current_A, reading.taken_at, doubts.attributes.stable_after_s, drawn)
             believed.append(math.nan if phase.complaint else current_A)
         return believed[0], believed[1], believed[2]
 

@@ -254,6 +254,24 @@ class TestLoss:
         left_A = grid.run(35, flat(before), {"a": NO_LOAD})["a"]
         assert left_A == pytest.approx(min(32, FUSE_A - house_A)), "clamps are right again"
 
+    def test_a_meter_that_moves_with_a_car_has_the_right_sign(self) -> None:
+        """It exported when it fell silent, and the sun had set when it came back."""
+        grid = Grid()
+        grid.run(10, flat(-20), {"a": NO_LOAD})
+        grid.run(20, None, {"a": NO_LOAD})
+        assert grid.run(60, flat(10), {"a": NO_LOAD})["a"] == pytest.approx(8)
+        grid.run(3, flat(18), {"a": flat(8)})
+        assert grid.run(30, flat(18), {"a": flat(8)})["a"] == pytest.approx(25)
+        assert grid.manager.report.complaints == []
+
+    def test_a_meter_that_moves_against_a_car_stays_doubted(self) -> None:
+        """Its clamps were turned round while it was silent."""
+        grid = Grid()
+        grid.run(10, flat(20), {"a": NO_LOAD})
+        grid.run(20, None, {"a": NO_LOAD})
+        grid.run(60, flat(-20), {"a": NO_LOAD})
+        assert grid.run(60, flat(-28), {"a": flat(8)})["a"] == pytest.approx(8)
+
     def test_a_sign_of_next_to_nothing_is_none(self) -> None:
         grid = Grid()
         grid.run(10, flat(0.3), {"a": NO_LOAD})
