@@ -14,6 +14,7 @@ from hil.commands.replay_transcript import replay_transcript
 from hil.commands.run import run
 from hil.commands.scenario import scenario
 from hil.commands.set import set_limit
+from hil.commands.soak import soak
 from hil.commands.storm import storm
 from hil.commands.study import study
 from hil.commands.wiring import wiring
@@ -39,6 +40,7 @@ for command in (
     wiring,
     scenario,
     study,
+    soak,
     storm,
 ):
     app.command()(command)

@@ -1,0 +1,82 @@
+"""`hil soak`: hours of random operation, with invariants watched all the time."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hil.soak import WINDOW_H, Result, Window, smallest, violations, window
+from hil.soak.soak import write
+
+
+def soak(
+    hours: Annotated[int, typer.Option(min=1, help="Simulated hours.")] = 100,
+    seed: Annotated[int, typer.Option(help="First of the seeds, one for each window of two hours.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; by default one per core.")] = (
+        os.cpu_count() or 1
+    ),
+    out: Annotated[Path, typer.Option(help="Where violations are written to, as scenarios.")] = Path(),
+) -> None:
+    """Let the module run through random cars, loads, sun, faults and restarts, on virtual time.
+
+    Ends with 0 if no invariant was ever broken. For each violation it prints the seed, and writes the
+    smallest part of its window that still shows it as a scenario.
+    """
+    console = Console(highlight=False)
+    windows = [window(seed + n) for n in range(-(-hours // WINDOW_H))]
+    faults: Counter[str] = Counter()
+    broken: list[Result] = []
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with progress:
+        task = progress.add_task("windows", total=len(windows))
+        for result in _run_all(windows, jobs):
+            faults += result.faults
+            progress.advance(task)
+            if result.broken:
+                broken.append(result)
+                progress.console.print(f"[red]seed {result.window.seed}[/]: {'; '.join(result.broken)}")
+    for result in broken:
+        _write_smallest(console, result, out)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
+    console.print(f"{len(windows) * WINDOW_H} simulated hours, {faults.total()} faults: {kinds}")
+    verdict = (
+        "[green]no invariant broken[/]" if not broken else f"[red]{len(broken)} windows with violations[/]"
+    )
+    console.print(verdict)
+    raise typer.Exit(1 if broken else 0)
+
+
+def _run_all(windows: list[Window], jobs: int) -> Iterator[Result]:
+    if jobs == 1 or len(windows) == 1:
+        yield from map(violations, windows)
+        return
+    with ProcessPoolExecutor(min(jobs, len(windows))) as pool:
+        for future in as_completed([pool.submit(violations, one) for one in windows]):
+            yield future.result()
+
+
+def _write_smallest(console: Console, result: Result, out: Path) -> None:
+    texts = {text.partition(":")[0] for text in result.broken}
+
+    def still_fails(candidate: Window) -> bool:
+        return any(text.partition(":")[0] in texts for text in violations(candidate).broken)
+
+    least = smallest(result.window, still_fails)
+    path = out / f"soak-{result.window.seed}.yaml"
+    write(least, path)
+    console.print(
+        f"seed {result.window.seed}: fails with {len(least.faults)} faults and {len(least.cars)} cars in "
+        f"{least.lasts_s // 60} min: ./dev hil scenario {path}"
+    )
