@@ -1,9 +1,10 @@
 """The plant of a scenario: EVSEs and cars, loads, nodes and fuses, and the devices that show them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from random import Random
+from typing import TypeVar
 
 from bsp.bridge import ConnectorConfig
 from energy_management.measurement import Reading, Vector3
@@ -17,6 +18,8 @@ from hil.plant.sun import Roof
 from hil.scenario.contactors import ContactorBoard
 from hil.scenario.evse import Evse
 from hil.scenario.scenario import MODULE, VOLTAGE_V, CarPlan, LoadPlan, Scenario
+
+T = TypeVar("T")
 
 NOISE_A = 0.01
 NOISE_V = 0.2
@@ -172,7 +175,9 @@ class Stage:
 
     def _measure(self) -> None:
         """Add up what flows where."""
-        draws = {name: evse.grid_A for name, evse in self.evses.items()}
+        self._add_up({name: evse.grid_A for name, evse in self.evses.items()})
+
+    def _add_up(self, draws: Mapping[str, Vector3]) -> None:
         loads = {name: load.current_A for name, (_, load) in self.loads.items()}
         for node in self.fuses_A:
             steps = [self.steps[name].current_A for name in self._step_members[node]]
@@ -226,12 +231,12 @@ class Stage:
 
     def _add_devices(self, clock: Callable[[], float]) -> None:
         site = self._scenario.site
-        for name, meter in site.bridged_meters.items():
+        for name, meter in self._simulated(site.bridged_meters):
             read = partial(self.read_meter, name)
             self._add(name, meter.bus, meter.unit, MeterDevice(meter.profile, read))
-        for name, relay in site.bridged_relays.items():
+        for name, relay in self._simulated(site.bridged_relays):
             self._add(name, relay.bus, relay.unit, ContactorBoard(relay.profile))
-        for name, config in site.bridged_connectors.items():
+        for name, config in self._simulated(site.bridged_connectors):
             point = self.evses[name].point
             box = WallboxDevice(config.profile, point, clock=clock, base=config.profile.base(config.number))
             self._add(name, config.bus, config.unit, box)
@@ -240,6 +245,10 @@ class Stage:
                 assert isinstance(board, ContactorBoard)
                 main = config.contactors.main
                 board.wire(point, config.contactors.phases.relay, main.relay if main is not None else None)
+
+    def _simulated(self, devices: Mapping[str, T]) -> Iterator[tuple[str, T]]:
+        """Give the devices that are to be simulated: all, where none is real."""
+        yield from devices.items()
 
     def _add(self, name: str, bus: str, unit: int, device: RegisterDevice) -> None:
         if unit in self.buses[bus]:
