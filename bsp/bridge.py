@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +25,7 @@ from bsp.phase_choice import phase_driver
 from bsp.phase_driver import PhaseActuator
 from bsp.phase_terms import Memory
 from bsp.relays import PhaseContactors, RelayBoard
-from bsp.transport import BusError, ModbusTransport, SerialLink, TcpLink, Transport
+from bsp.transport import BusError, DisconnectedError, ModbusTransport, SerialLink, TcpLink, Transport
 from energy_management.measurement import Reading
 
 __all__ = ["Bridge", "ConnectorConfig", "ContactorConfig", "MeterConfig", "RelayConfig"]
@@ -116,6 +117,7 @@ class Bridge:
         self._utc = utc
         self._readings: dict[str, Reading] = {}
         self._driven: dict[str, tuple[Connector, asyncio.Event]] = {}
+        self._unconfirmed: dict[str, list[Future[None]]] = {name: [] for name in connectors}
         self._buses: Mapping[str, Bus] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -133,15 +135,29 @@ class Bridge:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
 
-    def enforce(self, name: str, limit: ConnectorLimit) -> None:
+    def enforce(self, name: str, limit: ConnectorLimit) -> Future[None]:
         """Limit a connector; thread-safe, returns at once.
+
+        Returns
+        -------
+        Future
+            Done when the charger has confirmed it, failed with a `BusError` when it has not: until then it
+            may go by the limit before.
 
         Raises
         ------
         KeyError
             There is no connector of that name.
         """
-        self._tell(name, lambda connector: connector.enforce(limit))
+        taken: Future[None] = Future()
+
+        def order(connector: Connector) -> None:
+            connector.enforce(limit)
+            self._unconfirmed[name].append(taken)
+
+        if not self._tell(name, order):
+            taken.set_exception(DisconnectedError("the bridge does not run"))
+        return taken
 
     def lock_phases(self, name: str, *, locked: bool) -> None:
         """Forbid to switch a connector's phases, or allow it again, while this process lives; thread-safe.
@@ -168,8 +184,14 @@ class Bridge:
         """What happened to the requests of each device, by bus and address; thread-safe, the counts go on."""
         return {name: dict(bus.devices) for name, bus in self._buses.items()}
 
-    def _tell(self, name: str, order: Callable[[Connector], None]) -> None:
-        """Have a connector do something in the bridge's thread, and its next cycle begin at once."""
+    def _tell(self, name: str, order: Callable[[Connector], None]) -> bool:
+        """Have a connector do something in the bridge's thread, and its next cycle begin at once.
+
+        Returns
+        -------
+        bool
+            Whether the bridge runs.
+        """
         if name not in self._connectors:
             raise KeyError(f"unknown connector '{name}', known: {', '.join(self._connectors)}")
 
@@ -178,8 +200,11 @@ class Bridge:
             order(connector)
             wake.set()
 
-        if self._loop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(carry_out)
+        is_stopping = self._stopping is None or self._stopping.is_set()
+        if self._loop is None or is_stopping or not self._thread.is_alive():
+            return False
+        self._loop.call_soon_threadsafe(carry_out)
+        return True
 
     def _run(self) -> None:
         try:
@@ -201,6 +226,8 @@ class Bridge:
             await self._release()
         finally:
             await _cancel(owners)
+            for told in self._unconfirmed.values():
+                _resolve(told, DisconnectedError("the bridge was stopped"))
         for task in done - {watch}:
             task.result()  # a task never ends by itself but by a defect, which must be seen
 
@@ -278,9 +305,11 @@ class Bridge:
         failures = 0
         while True:
             wake.clear()
+            told, self._unconfirmed[name] = self._unconfirmed[name], []
             try:
                 status = await connector.cycle()
             except BusError as error:
+                _resolve(told, error)
                 failures += 1
                 if failures == _FAILURES_TOLERATED:
                     _log.warning("connector %s: %s", name, error)
@@ -290,6 +319,7 @@ class Bridge:
                 if failures >= _FAILURES_TOLERATED:
                     _log.info("connector %s answers again", name)
                 failures = 0
+                _resolve(told)
                 self._on_status(name, status)
             self._keep_phase_memory(name, connector)
             with contextlib.suppress(TimeoutError):
@@ -309,6 +339,15 @@ class Bridge:
         if cycles:
             await asyncio.wait(cycles, timeout=_STOP_S)
             await _cancel(cycles)
+
+
+def _resolve(told: list[Future[None]], error: BusError | None = None) -> None:
+    """Tell who has given limits whether the charger has confirmed them."""
+    for taken in told:
+        if error is None:
+            taken.set_result(None)
+        else:
+            taken.set_exception(error)
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:

@@ -11,6 +11,7 @@ from bsp.connector_registers import DRAWING_A, ConnectorStatus, FaultKind
 from bsp.hub import HubCall
 from bsp.leaf import Capabilities, energy_flow_request
 from bsp.phase_switch import Memory
+from bsp.transport import BusError
 from control.clock import Clock
 from control.dispatch import Send
 from control.inbox import Inbox
@@ -20,8 +21,14 @@ from control.site_file import SiteFile
 from control.tree import held
 from energy_management.measurement import Reading
 
+_TAKEN_WITHIN_S = 5.0
+"""How long to wait for a charger to confirm a limit."""
 _DOES_NOT_ANSWER = "does not answer"
 """Why not, the bridge has logged."""
+
+
+class NotTakenError(Exception):
+    """A charger has not confirmed a limit, and may go by the one before."""
 
 
 class Bridged:
@@ -132,7 +139,7 @@ class Bridged:
     def _way(self, name: str) -> Send:
         def send(limits: JsonObject) -> None:
             root = limits["limits_root_side"]
-            self._bridge.enforce(
+            taken = self._bridge.enforce(
                 name,
                 ConnectorLimit(
                     self._amperes(root, name),
@@ -140,6 +147,10 @@ class Bridged:
                     limits["valid_for"],
                 ),
             )
+            try:
+                taken.result(_TAKEN_WITHIN_S)
+            except (BusError, TimeoutError) as error:
+                raise NotTakenError("the charger has not confirmed it") from error
 
         return send
 

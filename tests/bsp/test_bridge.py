@@ -12,9 +12,10 @@ from bsp.bridge import Bridge, ConnectorConfig, MeterConfig
 from bsp.connector import ConnectorLimit
 from bsp.phase_switch import Memory
 from bsp.profile import connector_profile, meter_profile
-from bsp.transport import SerialLink, TcpLink
+from bsp.transport import BusError, SerialLink, TcpLink
 from hil.devices import MeterDevice, PtyLine, TcpLine, WallboxDevice, serve_rtu_pty, serve_tcp
 from tests.bsp.plant import Heard, House, Point
+from tests.patience import WITHIN_S
 
 METER = meter_profile("eastron_sdm630")
 RTU_BOX = connector_profile("heidelberg_energy_control")
@@ -69,6 +70,17 @@ def test_meter_and_connectors_are_read_and_driven(rig: Rig) -> None:
     rig.statuses.wait_for(lambda name, status: name == "carport" and status.limit_A == pytest.approx(11.0))
     rig.statuses.wait_for(lambda name, status: name == "drive" and status.limit_A == pytest.approx(20.0))
     assert [rig.carport.limit_A, rig.drive.limit_A] == pytest.approx([11.0, 20.0])
+
+
+def test_who_gives_a_limit_learns_whether_the_charger_has_confirmed_it(rig: Rig) -> None:
+    assert rig.bridge.enforce("carport", ConnectorLimit(11.0)).result(WITHIN_S) is None
+    assert rig.carport.limit_A == pytest.approx(11.0)
+    rig.rs485.devices[2].faults.silent = True
+    error = rig.bridge.enforce("carport", ConnectorLimit(7.0)).exception(WITHIN_S)
+    assert isinstance(error, BusError)
+    assert rig.carport.limit_A == pytest.approx(11.0)
+    rig.bridge.stop()
+    assert isinstance(rig.bridge.enforce("carport", ConnectorLimit(7.0)).exception(0), BusError)
 
 
 def test_readings_are_always_new(rig: Rig) -> None:
