@@ -41,10 +41,14 @@ AFTER_EVENT_S = 75.0
 LONGEST_LEAP_S = 60.0
 LEAP_STEP_S = 5.0
 SHORTEST_LEAP_S = 4.0
+MOMENT_S = 8.0
+"""The same after a change that does not matter much."""
+CHANGE_A, MOVE_A = 0.05, 1.2
+"""Smaller changes of a limit are none; larger ones, of limits and currents, matter."""
 DRIFT_A = 0.4
 """Whoever leaps must not sleep through more."""
 EXPLAIN_S = 5.0
-_DECIMALS = re.compile(r"(\d)\.\d+")
+_DECIMALS = re.compile(r"(\.\d)\d+")
 _WAITING = ("turn", "wait")
 """Words of reasons that will not hold for long."""
 
@@ -289,14 +293,21 @@ class Run:
         for car in stage.cars.values():
             values += [car.energy_Wh, car.soc]
         self._recorder.take(now_s, values)
-        if not stage.is_settled or self._has_drifted(currents):
-            self._quiet_since_s = now_s
+        if self._has_drifted(currents, MOVE_A):
+            self._stir(now_s, is_much=True)
             self._seen_A = currents
+        elif not stage.is_settled:
+            self._stir(now_s, is_much=False)
 
-    def _has_drifted(self, currents: list[float]) -> bool:
+    def _stir(self, now_s: float, *, is_much: bool) -> None:
+        """Take note that it was not quiet: for a while or, if it was not much, for a moment."""
+        since_s = now_s if is_much else now_s - QUIET_S + MOMENT_S
+        self._quiet_since_s = max(self._quiet_since_s, since_s)
+
+    def _has_drifted(self, currents: list[float], least_A: float = DRIFT_A) -> bool:
         if len(self._seen_A) != len(currents):
             return True
-        return any(abs(new - old) > DRIFT_A for new, old in zip(currents, self._seen_A, strict=True))
+        return any(abs(new - old) > least_A for new, old in zip(currents, self._seen_A, strict=True))
 
     def _take_decision(self, now_s: float) -> None:
         decision = self.module.decision
@@ -308,8 +319,9 @@ class Run:
         for limits in decision.limits:
             name = limits["uuid"]
             limit = limits["limits_root_side"].get("ac_max_current_A", {"value": 0.0, "source": ""})
-            if abs(limit["value"] - self._grants_A[name]) > 0.05:
-                self._quiet_since_s = now_s
+            change_A = abs(limit["value"] - self._grants_A[name])
+            if change_A > CHANGE_A:
+                self._stir(now_s, is_much=change_A > MOVE_A)
                 self._explained.pop(name, None)
             self._grants_A[name] = limit["value"]
             self._take_reason(now_s, name, str(limit["source"]))
