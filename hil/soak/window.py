@@ -12,8 +12,8 @@ CALM_S = 1200
 """Nothing is disturbed at the end of a window, so that all must be well again."""
 
 DRIFT_PERCENT = 105
-"""A load that grows for minutes is followed by cars that take 5 s each time, so that the fuse is a little above its
-rating all the while. No breaker minds."""
+"""A load that grows for minutes is followed by cars that take 5 s each time: all the while the fuse carries a
+little more than its rating, which no breaker minds."""
 FROZEN_S = 60
 """For so long the values of a frozen meter are believed: `frozen_after` of the site file."""
 
