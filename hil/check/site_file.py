@@ -23,6 +23,7 @@ def site_remarks(name: str, site: SiteFile, *, has_powermeter: bool = False) -> 
     yield from _fuses(name, site, has_powermeter=has_powermeter)
     yield from _fallbacks(name, site)
     yield from _watchdogs(name, site)
+    yield from _unmeasured(name, site)
     yield from _without_use(name, site)
 
 
@@ -66,6 +67,15 @@ def _watchdogs(name: str, site: SiteFile) -> Iterator[Remark]:
             yield note(
                 f"{name}: {connector} has no watchdog: it keeps its last limit if the manager dies; "
                 "limit it in the charger itself to what is always safe"
+            )
+
+
+def _unmeasured(name: str, site: SiteFile) -> Iterator[Remark]:
+    for connector, config in site.bridged_connectors.items():
+        if config.meter is None and "current_A.L1" not in config.profile.points:
+            yield note(
+                f"{name}: {connector} measures no current: a car that draws more than its limit is not "
+                "noticed; give it a meter"
             )
 
 

@@ -225,6 +225,11 @@ def test_what_is_wrong_with_the_site_file(tmp_path: Path, right: str, wrong: str
 RELAYS = "relays: {cabinet: {profile: waveshare_modbus_rtu_relay_d_8ch, bus: lan, unit: 9}}"
 WORTH_KNOWING = {
     "a charger without a watchdog": ("", "", "grid: yard has no watchdog"),
+    "a charger that measures no current": (
+        "phoenix_charx",
+        "mennekes_amtron_xtra_premium_hcc3",
+        "grid: yard measures no current: a car that draws more than its limit is not noticed",
+    ),
     "wiring that is not known": (
         "phase_rotation: L1 L2 L3",
         "priority: 1",
