@@ -3,6 +3,8 @@
 import asyncio
 import math
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from bsp.bridge import Bridge
@@ -18,6 +20,28 @@ class HangsError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no answer within {seconds:g} s")
         self.seconds = seconds
+
+
+class UnconfirmedError(Exception):
+    """A charger that has not confirmed its limit yet."""
+
+    def __init__(self, taken: Future[None]) -> None:
+        super().__init__("not confirmed yet")
+        self.taken = taken
+
+
+class Confirmation(Future[None]):
+    """That of a charger, for which nobody can wait in one thread."""
+
+    def __init__(self, taken: Future[None]) -> None:
+        super().__init__()
+        self._taken = taken
+
+    def result(self, timeout: float | None = None) -> None:
+        """Say that it is not there yet, if it is not."""
+        if not self._taken.done():
+            raise UnconfirmedError(self._taken)
+        self._taken.result(timeout)
 
 
 class VirtualDispatcher(Dispatcher):
@@ -37,10 +61,16 @@ class VirtualDispatcher(Dispatcher):
                 job.send(job.attempt.limits)
             except HangsError as hang:
                 asyncio.get_running_loop().call_later(hang.seconds, self._finish, job, hang)
+            except UnconfirmedError as unconfirmed:
+                unconfirmed.taken.add_done_callback(partial(self._is_confirmed, job))
             except Exception as error:  # noqa: BLE001 - as the dispatcher does
                 self._finish(job, error)
             else:
                 self._finish(job, None)
+
+    def _is_confirmed(self, job: Any, taken: Future[None]) -> None:
+        error = taken.exception()
+        self._finish(job, error if isinstance(error, Exception) else None)
 
 
 class VirtualControlLoop(ControlLoop):
@@ -152,13 +182,15 @@ class VirtualBridge(Bridge):
         for name, (limit, _) in list(self._newest.items()):
             self.enforce(name, limit)
 
-    def enforce(self, name: str, limit: ConnectorLimit) -> None:
+    def enforce(self, name: str, limit: ConnectorLimit) -> Future[None]:
         """Limit a connector."""
         self._newest[name] = (limit, self._clock() + limit.valid_for_s)
-        super().enforce(name, limit)
+        return Confirmation(super().enforce(name, limit))
 
-    def _tell(self, name: str, order: Callable[[Connector], None]) -> None:
-        if name in self._driven:
-            connector, wake = self._driven[name]
-            order(connector)
-            wake.set()
+    def _tell(self, name: str, order: Callable[[Connector], None]) -> bool:
+        if name not in self._driven or self._stopping is None or self._stopping.is_set():
+            return False
+        connector, wake = self._driven[name]
+        order(connector)
+        wake.set()
+        return True
