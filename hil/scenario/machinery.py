@@ -60,7 +60,7 @@ class VirtualDispatcher(Dispatcher):
             try:
                 job.send(job.attempt.limits)
             except HangsError as hang:
-                asyncio.get_running_loop().call_later(hang.seconds, self._finish, job, hang)
+                asyncio.get_running_loop().call_later(hang.seconds, self._end, job, hang)
             except UnconfirmedError as unconfirmed:
                 unconfirmed.taken.add_done_callback(partial(self._is_confirmed, job))
             except Exception as error:  # noqa: BLE001 - as the dispatcher does
@@ -70,7 +70,12 @@ class VirtualDispatcher(Dispatcher):
 
     def _is_confirmed(self, job: Any, taken: Future[None]) -> None:
         error = taken.exception()
-        self._finish(job, error if isinstance(error, Exception) else None)
+        self._end(job, error if isinstance(error, Exception) else None)
+
+    def _end(self, job: Any, error: Exception | None) -> None:
+        """End a call that was not answered at once, and begin those that have waited for it."""
+        self._finish(job, error)
+        self._staff(self._clock())
 
 
 class VirtualControlLoop(ControlLoop):
