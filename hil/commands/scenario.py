@@ -1,5 +1,6 @@
-"""`hil scenario`: timed scripts with faults and assertions, on virtual time or on the real stack."""
+"""`hil scenario`: timed scripts with faults and assertions, on virtual time or on real devices."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -10,12 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from bsp.yaml_file import FileError
-from hil.commands.output import USAGE, fail
+from control.site_file import SiteFile, load_site
+from hil.commands import device_options as option
+from hil.commands.output import USAGE, errors_in_one_line, fail
+from hil.live import Live, run_live
+from hil.live.plan import plan_for
+from hil.live.survey import survey
 from hil.scenario import Outcome, Scenario, load_scenario, run
 from hil.scenario.claims import ASSERTIONS
 from hil.scenario.happenings import EVENTS
 from hil.scenario.junit import write_junit
 from hil.scenario.terminal import show, show_sum
+from hil.scenario.words import BLANKS, duration
 
 
 def scenario(
@@ -31,10 +38,25 @@ def scenario(
     words: Annotated[
         bool, typer.Option("--words", help="List the sentences of events and assertions.")
     ] = False,
+    site: Annotated[
+        Path | None,
+        typer.Option("--site", help="Run in real time, on the devices of this site file that answer."),
+    ] = None,
+    real_time: Annotated[
+        bool,
+        typer.Option("--real-time", help="Run in real time, all simulated, over real sockets and lines."),
+    ] = False,
+    at_most: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End a run in real time after this: 30 min."),
+    ] = None,
+    yes: option.Yes = False,
 ) -> None:
     """Run scenarios: who comes when, what happens, and what must hold.
 
-    Ends with 0 if all assertions hold.
+    On virtual time, or with --site on real devices, after it has shown what it will switch, and asked. There,
+    q, space, Ctrl-C and SIGTERM end the run, with every charger paused or at its fallback. Ends with 0 if all
+    assertions hold.
     """
     console = Console(highlight=False)
     if words:
@@ -42,7 +64,13 @@ def scenario(
         return
     scenarios = _load(files or [])
     outcomes = []
-    for outcome in _run_all(scenarios, seed, jobs):
+    if site is not None or real_time:
+        with errors_in_one_line(FileError):
+            real = load_site(site) if site is not None else None
+        runs = _run_live(scenarios, real, seed, _seconds(at_most), ask=not yes)
+    else:
+        runs = _run_all(scenarios, seed, jobs)
+    for outcome in runs:
         show(outcome, console, in_full=not quiet)
         outcomes.append(outcome)
     if len(outcomes) > 1:
@@ -79,6 +107,38 @@ def _run_all(scenarios: list[Scenario], seed: int | None, jobs: int) -> Iterator
         return
     with ProcessPoolExecutor(jobs) as pool:
         yield from pool.map(run, scenarios, seeds)
+
+
+def _run_live(
+    scenarios: list[Scenario], real: SiteFile | None, seed: int | None, at_most_s: float | None, *, ask: bool
+) -> Iterator[Outcome]:
+    """Run scenarios in real time, one after the other, each after the user has agreed."""
+    for scenario in scenarios:
+        ready, live = scenario, Live(at_most_s=at_most_s, tell=_tell)
+        if real is not None:
+            plan = plan_for(scenario, real, survey(scenario.site, real))
+            _tell(f"{scenario.name}: {scenario.title}, {scenario.lasts_s / 60:g} min in real time")
+            for line in plan.words:
+                _tell(f"  {line}")
+            _tell("  q, space or Ctrl-C ends it, with every charger paused or at its fallback")
+            if plan.chargers and ask and not typer.confirm("Do this?", err=True):
+                raise typer.Exit(1)
+            ready, live = plan.scenario, plan.live(at_most_s, _tell)
+        yield run_live(ready, live, seed)
+        if live.stop.reason is not None:
+            return
+
+
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if not re.fullmatch(BLANKS["duration"][0], text):
+        fail(f"--at-most must be a time like 90 s or 30 min, not '{text}'", USAGE)
+    return duration(text)
 
 
 def _list_words(console: Console) -> None:
