@@ -1,6 +1,6 @@
 """Which meter a unit is: whose profile sees values that make sense."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -112,10 +112,12 @@ async def identify(
         None if it is no meter that is described.
     """
     seen = []
-    for name, profile in profiles.items():
-        values = await _look(bus, unit, profile, nominal_V)
-        if values is not None:
-            seen.append((name, profile, values))
+    for name, described in profiles.items():
+        for profile in _readings(described):
+            values = await _look(bus, unit, profile, nominal_V)
+            if values is not None:
+                seen.append((name, profile, values))
+                break
     bus.forget()
     candidates = []
     for name, profile, first in seen:
@@ -132,6 +134,20 @@ async def identify(
     others = tuple(candidate for candidate in alike[1:] if _sees_the_same(candidate, best))
     notes = [note async for note in _alternatives(bus, unit, best, nominal_V)]
     return Identity(best, others, tuple(notes))
+
+
+def _readings(profile: MeterProfile) -> Iterator[MeterProfile]:
+    """Yield a profile, and as other sources have it where the first look would not know it again."""
+    yield profile
+    disputed = [point for name in _FIRST_LOOK for point in profile.alternatives.get(name, ())]
+    for source in dict.fromkeys(point.note for point in disputed):
+        theirs = {
+            name: point
+            for name, points in profile.alternatives.items()
+            for point in points
+            if point.note == source
+        }
+        yield msgspec.structs.replace(profile, points={**profile.points, **theirs})
 
 
 async def _look(
@@ -180,12 +196,20 @@ async def _alternatives(
     for name, points in candidate.profile.alternatives.items():
         now = _fit(candidate.profile, {name: candidate.values.get(name)}, nominal_V)
         for point in points:
+            if candidate.profile.points[name] == point:
+                yield _note(name, point)
+                continue
             value = await _read_as(bus, unit, candidate.profile, name, point)
             if value is not None and _fit(candidate.profile, {name: value}, nominal_V) > now:
-                yield (
-                    f"{name}: this device follows {point.note or 'another source'} "
-                    f"(address {point.address}, scale {point.scale:g}): copy the profile, change that point"
-                )
+                yield _note(name, point)
+
+
+def _note(name: str, point: Point) -> str:
+    order = ", lsw_first" if point.word_order == "lsw_first" else ", msw_first" if point.count > 1 else ""
+    return (
+        f"{name}: this device follows {point.note or 'another source'} "
+        f"(address {point.address}, scale {point.scale:g}{order}): copy the profile, change that point"
+    )
 
 
 def _fit(profile: MeterProfile, values: Mapping[str, Value], nominal_V: float) -> float:

@@ -160,16 +160,21 @@ def test_a_host_that_answers_to_any_unit_is_shown_once() -> None:
         assert [found.unit for found in find_at(line)] == [1]
 
 
-def test_the_device_decides_where_sources_disagree() -> None:
-    profile = meter_profile("lovato_dmg610")
-    other = profile.alternatives["frequency_Hz"][0]
-    really = msgspec.structs.replace(profile, points={**profile.points, "frequency_Hz": other})
+DISPUTED = [name for name in profile_names("meters") if meter_profile(name).alternatives]
+
+
+@pytest.mark.parametrize("name", DISPUTED)
+def test_the_device_decides_where_sources_disagree(name: str) -> None:
+    profile = meter_profile(name)
+    theirs = {disputed: points[0] for disputed, points in profile.alternatives.items()}
+    really = msgspec.structs.replace(profile, points={**profile.points, **theirs})
     with serve_tcp({1: MeterDevice(really, House())}) as line:
-        (found,) = find_at(line, Search(units=(1,)))
-    assert found.identity is not None
-    assert found.identity.best.name == "lovato_dmg610"
-    (note,) = found.identity.notes
-    assert note.startswith("frequency_Hz: this device follows openWB")
+        outcome = hil("probe", "--tcp", f"{line.host}:{line.port}", "--unit", "1", "--json")
+    (found,) = json.loads(outcome.out)
+    assert found["profile"] == name
+    assert [note.split(" (")[0] for note in found["notes"]] == [
+        f"{disputed}: this device follows {point.note}" for disputed, point in theirs.items()
+    ]
 
 
 def test_nobody_on_a_quiet_line() -> None:
