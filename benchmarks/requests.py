@@ -44,6 +44,21 @@ def scattered(evses: int, entries: int) -> Json:
     return _node("grid", children, evses, [START])
 
 
+def changed(request: Json, factor: float) -> Json:
+    """Copy a request with other values of all currents."""
+    if "value" in request:
+        value = request["value"]
+        return {**request, "value": value * factor if isinstance(value, float) else value}
+    return {
+        name: [changed(each, factor) for each in found]
+        if isinstance(found, list)
+        else changed(found, factor)
+        if isinstance(found, dict)
+        else found
+        for name, found in request.items()
+    }
+
+
 def _served(group: Sequence[tuple[Json, int]]) -> int:
     return sum(evses for _, evses in group)
 

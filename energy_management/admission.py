@@ -10,6 +10,8 @@ import numpy as np
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, Ints, exists
 
+_PASSES = 10
+
 Order = Callable[[], Ints]
 """Finds the order in which EVSEs are admitted. Mostly all minima fit, and nobody needs to know."""
 
@@ -69,12 +71,17 @@ def admit(
     served &= ~contested
     room = network.full_at - network.load(np.where(served, minimum_A, current_A))
     in_order = order()
-    for evse in in_order[contested[in_order].any(axis=1)].tolist():
-        asks = contested[evse]
-        fits = _take(room, network, evse, minimum_A[evse], asks)
-        if fewer is not None:
-            dropped[evse] = _take(room, fewer, evse, minimum_A[evse], asks & ~fits)
-        served[evse] |= fits | dropped[evse]
+    waiting = in_order[contested[in_order].any(axis=1)].tolist()
+    for _ in range(_PASSES if network.has_opposing else 1):  # one minimum can make room for another
+        before = np.count_nonzero(served)
+        for evse in waiting:
+            asks = contested[evse] & ~served[evse]
+            fits = _take(room, network, evse, minimum_A[evse], asks)
+            if fewer is not None:
+                dropped[evse] |= _take(room, fewer, evse, minimum_A[evse], asks & ~fits)
+            served[evse] |= fits | dropped[evse]
+        if np.count_nonzero(served) == before:
+            break
     return Admission(served, dropped)
 
 

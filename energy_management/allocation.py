@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from energy_management.admission import Order, admit
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, exists
 from energy_management.demand import Demand
-from energy_management.filling import Event, fill
+from energy_management.filling import Event, fill, least
 from energy_management.limits import Limiter
 from energy_management.waits import NO_WAITS, Waits
 
@@ -58,9 +58,15 @@ class Allocation:
 
 
 def allocate(
-    limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Order, wanted_A: Floats | None = None
+    limiter: Limiter,
+    phases: Floats,
+    fewer_phases: Floats,
+    order: Order,
+    wanted_A: Floats | None = None,
+    *,
+    worth_W: float = 0.0,
 ) -> Allocation:
-    """Serve minima in an order, then share the rest fairly, class by class.
+    """Allocate on the phases decided; who would have more power on fewer, as one phase is full, is on these.
 
     Parameters
     ----------
@@ -70,16 +76,54 @@ def allocate(
         In which EVSEs are admitted, if it matters.
     wanted_A : ndarray of float, shape (evses, slots), optional
         What each makes use of. More it gets only of what nobody else wants.
+    worth_W : float
+        Power for which an EVSE that has some is put on fewer phases.
     """
+    found = _allocate_on(limiter, phases, fewer_phases, order, wanted_A)
+    if fewer_phases is phases:
+        return found
+    moved = np.zeros(phases.shape, dtype=np.bool_)
+    for _ in range(_ROUNDS):
+        rather = _rather_on_fewer(limiter, found, fewer_phases, worth_W) & ~moved
+        if not exists(rather):
+            break
+        moved |= rather
+        on_fewer = np.where(moved, fewer_phases, phases)
+        found = _allocate_on(limiter, on_fewer, np.minimum(fewer_phases, on_fewer), order, wanted_A)
+    return replace(found, dropped=found.dropped | moved)
+
+
+def _rather_on_fewer(limiter: Limiter, found: Allocation, fewer_phases: Floats, worth_W: float) -> Bools:
+    """Who has nothing, or less power than on fewer phases of what others leave, shape (evses, slots)."""
+    network, phases = found.network, found.phases
+    may = found.served & limiter.demand.with_car & (fewer_phases < phases)
+    if not exists(may):
+        return may
+    fewer = limiter.network(np.where(may, fewer_phases, phases), given_A=found.current_A)
+    free = network.rows.above(np.minimum, network.capacity - network.load(found.current_A))
+    with_own = free + network.coefficient * found.current_A
+    possible_A = np.minimum(least(with_own / fewer.coefficient, fewer.concerns), fewer.ceiling_A)
+    gain_W = (possible_A * fewer_phases - found.current_A * phases) * limiter.nominal_voltage_V
+    has_nothing = found.current_A <= TOLERANCE
+    return may & np.where(has_nothing, fewer.ceiling_A > TOLERANCE, gain_W > worth_W)
+
+
+def _allocate_on(
+    limiter: Limiter, phases: Floats, fewer_phases: Floats, order: Order, wanted_A: Floats | None
+) -> Allocation:
+    """Serve minima in an order, then share the rest fairly, class by class."""
     demand = limiter.demand
     network = limiter.network(phases, with_surplus=False)
     may_drop = fewer_phases is not phases and exists(fewer_phases != phases)
-    fits = demand.takes_part & network.allows(demand.minimum_A)
+    left = demand.without_car
+    if network.has_opposing:
+        left = left & ~network.opposed  # what nobody draws balances no phases
+    fits = (demand.with_car | left) & network.allows(demand.minimum_A)
     most_A = np.where(fits, network.ceiling_A, 0.0)
     if not may_drop and limiter.sun is None and network.has_room_for(most_A):
         nobody = np.zeros(fits.shape, dtype=np.bool_)
-        events: list[Event] = [(fits, most_A / demand.weight)]
-        return Allocation(network, phases, limiter.loaded(phases), nobody, fits, most_A, events, most_A)
+        settled: list[Event] = [(fits, most_A / demand.weight)]
+        return Allocation(network, phases, limiter.loaded(phases), nobody, fits, most_A, settled, most_A)
     fewer = limiter.network(fewer_phases, with_surplus=False) if may_drop else None
     nothing = np.zeros(demand.minimum_A.shape)
     admission = admit(network, nothing, demand.minimum_A, demand.with_car, order, fewer=fewer)
@@ -87,15 +131,15 @@ def allocate(
         phases = np.where(admission.dropped, fewer_phases, phases)
         network = limiter.network(phases, with_surplus=False)
     served = admission.served
-    events = []
+    events: list[Event] = []
     current_A = np.where(served, demand.minimum_A, 0.0)
     if limiter.sun is not None:
         network = limiter.network(phases, given_A=current_A)
     if wanted_A is not None and np.isfinite(wanted_A).any():
         current_A = share(network.capped(wanted_A), demand, served, current_A, events)
     current_A = share(network, demand, served, current_A, events)
-    if exists(demand.without_car):
-        leftover = admit(network, current_A, demand.minimum_A, demand.without_car, order)
+    if exists(left):
+        leftover = admit(network, current_A, demand.minimum_A, left, order)
         floor_A = np.where(leftover.served, demand.minimum_A, current_A)
         current_A = share(network, demand, leftover.served, floor_A, events)
         served = served | leftover.served

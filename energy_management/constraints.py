@@ -96,6 +96,15 @@ class Network:
         """Whether current of one EVSE can make room for another."""
         return any(kind.opposing for kind in self.kinds)
 
+    @cached_property
+    def opposed(self) -> Bools:
+        """Which EVSEs can make room for others, or need that others do."""
+        opposing = [kind.opposing for kind, _ in self.labelled()]
+        limited = self.rows.above(np.logical_or, np.isfinite(self.capacity[opposing]))
+        limited |= np.isfinite(self.alone[opposing])
+        opposed: Bools = (limited & (self.coefficient[opposing] != 0)).any(axis=0)
+        return opposed
+
     def in_slot(self, slot: int, reserved: Floats, floor_A: Floats, ceiling_A: Floats) -> Network:
         """Narrow it to one slot, in which others have taken some room.
 

@@ -51,16 +51,16 @@ def fill(
     reaches_ceiling_at = ceiling_A / weight
     concerns = network.concerns
     waiting = sharing & (ceiling_A > floor_A)
-    level = _least(leaves_floor_at, waiting)
+    level = least(leaves_floor_at, waiting)
     while exists(waiting):
         rising = waiting & (leaves_floor_at <= level)
-        next_to_rise = _least(leaves_floor_at, waiting > rising)
+        next_to_rise = least(leaves_floor_at, waiting > rising)
         full_at = _levels_when_full(network, current_A, rising, weight)
-        stopped_at = _least(network.rows.above(np.minimum, full_at), concerns)
+        stopped_at = least(network.rows.above(np.minimum, full_at), concerns)
         settled_at = np.minimum(stopped_at, reaches_ceiling_at)
         bottleneck = full_at <= network.rows.least_below(np.where(concerns & rising, settled_at, np.inf))
         if network.has_opposing:  # what one takes can make room for another, so one level after the other
-            next_to_rise = np.minimum(next_to_rise, _least(settled_at, rising))
+            next_to_rise = np.minimum(next_to_rise, least(settled_at, rising))
         stopped = network.concerned(bottleneck) | (reaches_ceiling_at <= stopped_at)
         settled = rising & stopped & (settled_at <= next_to_rise)
         share_A = np.minimum(weight * settled_at, ceiling_A)
@@ -75,7 +75,7 @@ def fill(
     return current_A
 
 
-def _least(values: Floats, where: Bools) -> Floats:
+def least(values: Floats, where: Bools) -> Floats:
     """Take the minimum along the first axis of those values that count, infinite where there are none."""
     least: Floats = np.minimum.reduce(values, where=where, initial=np.inf)
     return least

@@ -167,7 +167,14 @@ class EnergyManager:
         order = cache(partial(order_of_admission, limiter.demand, states, monotonic_s))
         loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
         wanted_A = loop.wanted_A(limiter, timeline.active) if config.closed_loop else None
-        allocation = allocate(limiter, decision.phases, decision.fewer, order, wanted_A)
+        allocation = allocate(
+            limiter,
+            decision.phases,
+            decision.fewer,
+            order,
+            wanted_A,
+            worth_W=config.switch_3ph1ph_power_hysteresis_W,
+        )
         if wanted_A is not None:
             allocation = loop.step(limiter, allocation, order, wanted_A, timeline.active)
         if sun is not None:

@@ -114,14 +114,14 @@ def flatten(request: Node) -> Flat:
 
 def build(nodes: list[Node], parents: list[int]) -> Tree:
     """Build the tree of the nodes that matter: those above or at an EVSE."""
-    shape = _shape(tuple(parents), tuple([node["node_type"] == "Evse" for node in nodes]))
+    shape = shape_of(tuple(parents), tuple([node["node_type"] == "Evse" for node in nodes]))
     if len(shape.kept) < len(nodes):
         nodes = [nodes[position] for position in shape.kept]
     uuids = [node["uuid"] for node in nodes]
     return Tree(nodes, uuids, shape.parents, shape.evses, shape.coverage, shape.chains)
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """What a tree is whatever its nodes are called and ask for; `kept` are the nodes that matter."""
 
     kept: list[int]
@@ -132,7 +132,7 @@ class _Shape(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _shape(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> _Shape:
+def shape_of(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> Shape:
     """Find which nodes cover which EVSEs; a site asks every second, and nearly always has the same shape."""
     counts = list(accumulate(map(int, is_evse), initial=0))
     first, last = counts[:-1], counts[1:]
@@ -145,7 +145,7 @@ def _shape(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> _Shape:
     own = [renumbered[position] for position in kept if is_evse[position]]
     first, last = [first[position] for position in kept], [last[position] for position in kept]
     paths = _paths(own, above, {node: node for node in range(len(kept))})
-    return _Shape(kept, above, _numbers(own), Coverage(first, last, paths), _chains(first, last, above, own))
+    return Shape(kept, above, _numbers(own), Coverage(first, last, paths), _chains(first, last, above, own))
 
 
 def _paths(own: list[int], parents: list[int], numbers: Mapping[int, int]) -> list[list[int]]:

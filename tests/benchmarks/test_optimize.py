@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from benchmarks import optimize
-from benchmarks.requests import START, flat, levels, scattered
+from benchmarks.requests import START, changed, flat, levels, scattered
 from tests.energy_management.problem import evse_paths, slot_times
 
 
@@ -19,6 +19,15 @@ def test_requests_have_the_size_they_are_named_for() -> None:
     assert {len(path) for path in evse_paths(flat(50, 2))} == {2}
     assert len(slot_times(flat(3, 24), START, {"schedule_total_duration": 24})) == 24
     assert len(slot_times(scattered(20, 48), START, {"schedule_total_duration": 48})) == 1008
+
+
+def test_a_changed_request_has_other_values_and_nothing_else() -> None:
+    request = levels(3, 2)
+    other = changed(request, 0.5)
+    entry, halved = (tree["children"][0]["schedule_import"][1]["limits_to_root"] for tree in (request, other))
+    assert (entry["ac_max_current_A"]["value"], halved["ac_max_current_A"]["value"]) == (48.0, 24.0)
+    assert halved["ac_max_phase_count"] == entry["ac_max_phase_count"]
+    assert changed(other, 2.0) == request
 
 
 def test_floors_do_what_they_stand_for() -> None:

@@ -50,6 +50,28 @@ def test_hardware_that_cannot_do_it_is_not_switched(limitation: Json) -> None:
     assert amps(optimize(tree, mode("Both"))) == {"e": 0}
 
 
+@pytest.mark.parametrize(
+    ("others_A", "expected"),
+    [
+        (0.0, (32.0, 3)),  # room on all phases
+        (32.0, (32.0, 1)),  # L1 is full: nothing on three phases
+        (30.0, (32.0, 1)),  # 2 A on three phases, or 32 A on one
+        (12.0, (20.0, 3)),
+    ],
+)
+def test_who_would_have_less_on_three_phases_is_on_one(others_A: float, expected: tuple[float, int]) -> None:
+    site: Json = {
+        "evses": {
+            "e": {"phase_rotation": "L3 L1 L2"},
+            "other": {"phase_rotation": "L1 L2 L3", "priority": 1},
+        }
+    }
+    other = evse("other", phases=1, A=others_A, min_A=0.0)
+    tree = node("grid", [other, evse("e", active=1, can_switch=True, min_A=0.0)], A=32)
+    found = optimize(tree, mode("Both", time_hysteresis_s=0), site=site)
+    assert (amps(found)["e"], phases(found)["e"]) == expected
+
+
 def test_a_phase_limit_above_bounds_the_phases() -> None:
     tree = node("grid", [evse("e", active=3, can_switch=True)], A=32, phases=1)
     assert phases(optimize(tree, mode("Both"))) == {"e": 1}

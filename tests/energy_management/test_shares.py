@@ -133,6 +133,23 @@ def test_a_node_may_limit_its_unbalance_with_a_fuse_of_its_own_or_without(fuse_A
     assert amps(optimize(node("grid", [garage], A=40), site=site)) == {"a": 10, "b": 16}
 
 
+def test_a_minimum_that_fits_beside_a_later_one_is_served() -> None:
+    site: Json = rotations(a="L1 L2 L3", b="L2 L3 L1", c="L3 L1 L2")
+    site["nodes"] = {"grid": {"max_unbalance_A": 7}}
+    site["evses"]["b"] = {**site["evses"]["b"], "priority": 1}
+    evses = [evse("a", phases=1, min_A=6.0), evse("b", phases=1, min_A=8.0), evse("c", phases=1, min_A=8.0)]
+    found = amps(optimize(node("grid", evses, A=32), site=site))
+    assert found["a"] >= 6
+
+
+def test_what_no_car_draws_makes_no_room_on_other_phases() -> None:
+    site: Json = rotations(car="L1 L2 L3", idle="L2 L3 L1", idle_too="L3 L1 L2")
+    site["nodes"] = {"grid": {"max_unbalance_A": 10}}
+    idle = [evse(uuid, phases=1, min_A=0.0, state="Unplugged") for uuid in ("idle", "idle_too")]
+    found = amps(optimize(node("grid", [evse("car", phases=1, min_A=0.0), *idle], A=32), site=site))
+    assert found == {"car": 10, "idle": 0, "idle_too": 0}
+
+
 def test_the_result_says_who_limits() -> None:
     tree = node("grid", [node("garage", [evse("a"), evse("b", A=7)], A=20)], A=32)
     assert sources(optimize(tree)) == {"a": "garage/ac_max_current_A", "b": "b/ac_max_current_A"}
