@@ -27,8 +27,8 @@ from energy_management.timeline import format_timestamp, parse_timestamp
 from energy_management.tree import shape_of
 
 REPEATS = 7
-AT_LEAST_S = 0.3  # short actions are repeated more often
-BUDGET_S = 2.0  # no more repeats of one measurement after that
+AT_LEAST_S = 0.2  # short actions are repeated more often
+BUDGET_S = 1.0  # no more repeats of one measurement after that
 MEMORY_TARGET_MiB = 100.0
 GROWTH_TARGET = 2.3
 REPEATED_TARGET = 0.25

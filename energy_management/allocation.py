@@ -103,9 +103,11 @@ def _rather_on_fewer(limiter: Limiter, found: Allocation, fewer_phases: Floats, 
     free = network.rows.above(np.minimum, network.capacity - network.load(found.current_A))
     with_own = free + network.coefficient * found.current_A
     possible_A = np.minimum(least(with_own / fewer.coefficient, fewer.concerns), fewer.ceiling_A)
-    gain_W = (possible_A * fewer_phases - found.current_A * phases) * limiter.nominal_voltage_V
+    possible_W = possible_A * fewer_phases * limiter.nominal_voltage_V
+    present_W = found.current_A * phases * limiter.nominal_voltage_V
     has_nothing = found.current_A <= TOLERANCE
-    return may & np.where(has_nothing, fewer.ceiling_A > TOLERANCE, gain_W > worth_W)
+    is_worth_it = possible_W * (1 - TOLERANCE) > present_W + worth_W
+    return may & np.where(has_nothing, fewer.ceiling_A > TOLERANCE, is_worth_it)
 
 
 def _allocate_on(

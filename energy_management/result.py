@@ -117,20 +117,23 @@ def enforced_limits(
         grants.source,
         grants.phases_source,
     )
-    granted = list(zip(*(column.ravel().tolist() for column in columns), strict=True))
-    limits = {each: _limits(*each) for each in {*granted}}
+    different: dict[tuple[Any, ...], dict[str, Any]] = {}
+    limits = [
+        different.get(each) or different.setdefault(each, _limits(*each))
+        for each in zip(*(column.ravel().tolist() for column in columns), strict=True)
+    ]
     slots = len(stamps)
     return [
         {
             "uuid": uuid,
             "valid_for": valid_for_s,
-            "limits_root_side": limits[granted[begin + active]],
+            "limits_root_side": limits[begin + active],
             "schedule": [
-                {"timestamp": stamp, "limits_to_root": limits[each]}
-                for stamp, each in zip(stamps, granted[begin : begin + slots], strict=True)
+                {"timestamp": stamp, "limits_to_root": each}
+                for stamp, each in zip(stamps, limits[begin : begin + slots], strict=True)
             ],
         }
-        for uuid, begin in zip(uuids, range(0, len(granted), slots), strict=True)
+        for uuid, begin in zip(uuids, range(0, len(limits), slots), strict=True)
     ]
 
 
