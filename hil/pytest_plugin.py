@@ -21,7 +21,11 @@ import pytest
 import yaml
 
 from bsp.yaml_file import FileError
-from hil.scenario import Outcome, ScenarioError, load_scenario, run
+from control.site_file import SiteFile, load_site
+from hil.live import BY_PERSON, run_live
+from hil.live.plan import plan_for
+from hil.live.survey import survey
+from hil.scenario import Outcome, Scenario, load_scenario, run
 
 HOUSE: Mapping[str, Any] = {
     "grid": {"fuse": "35 A", "meter": "house", "fallback": "12 A"},
@@ -141,9 +145,30 @@ def site() -> Path | Content:
 
 
 @pytest.fixture
-def bench(site: Path | Content, tmp_path: Path) -> Bench:
-    """Give a bench with the site of the test."""
-    return Bench(site, tmp_path, lambda path: run(load_scenario(path)))
+def bench(request: pytest.FixtureRequest, site: Path | Content, tmp_path: Path) -> Bench:
+    """Give a bench with the site of the test; on real devices if the test is marked for them."""
+    marker = request.node.get_closest_marker("hardware")
+    if marker is None:
+        return Bench(site, tmp_path, lambda path: run(load_scenario(path)))
+    real = load_site(request.config.getoption("--site"))
+    return Bench(site, tmp_path, lambda path: _run_on(real, marker.args, load_scenario(path)))
+
+
+def _run_on(real: SiteFile, needed: Sequence[str], scenario: Scenario) -> Outcome:
+    """Run a scenario on real devices; skips the test where those that it needs do not answer."""
+    found = survey(scenario.site, real)
+    if not found.there:
+        pytest.skip("none of its devices is in the site file and answers")
+    for name in needed:
+        if name not in found.there:
+            pytest.skip(f"{name}: {found.missing.get(name, 'not in the site file')}")
+    plan = plan_for(scenario, real, found)
+    print("\n".join(plan.words))
+    live = plan.live(None, print)
+    outcome = run_live(plan.scenario, live)
+    if live.stop.reason in BY_PERSON:
+        pytest.exit(live.stop.reason)
+    return outcome
 
 
 @pytest.fixture
@@ -157,4 +182,4 @@ def car(bench: Bench) -> Callable[..., str]:
     return bring
 
 
-__all__ = ["HOUSE", "Bench", "ScenarioError", "bench", "car", "site"]
+__all__ = ["HOUSE", "Bench", "bench", "car", "site"]

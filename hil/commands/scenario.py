@@ -14,7 +14,7 @@ from bsp.yaml_file import FileError
 from control.site_file import SiteFile, load_site
 from hil.commands import device_options as option
 from hil.commands.output import USAGE, errors_in_one_line, fail
-from hil.live import Live, run_live
+from hil.live import BY_PERSON, Live, run_live
 from hil.live.plan import plan_for
 from hil.live.survey import survey
 from hil.scenario import Outcome, Scenario, load_scenario, run
@@ -125,7 +125,7 @@ def _run_live(
                 raise typer.Exit(1)
             ready, live = plan.scenario, plan.live(at_most_s, _tell)
         yield run_live(ready, live, seed)
-        if live.stop.reason is not None:
+        if live.stop.reason in BY_PERSON:
             return
 
 

@@ -4,6 +4,6 @@
 """
 
 from hil.live.run import Live, run_live
-from hil.live.stop import Stop, listening
+from hil.live.stop import BY_PERSON, Stop, listening
 
-__all__ = ["Live", "Stop", "listening", "run_live"]
+__all__ = ["BY_PERSON", "Live", "Stop", "listening", "run_live"]

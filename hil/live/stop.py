@@ -13,6 +13,8 @@ from contextlib import contextmanager
 KEYS = b"qQ \x1b"
 """q, space, escape."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+BY_PERSON = ("stopped by a key", *(f"stopped by {number.name}" for number in _SIGNALS))
+"""Reasons after which nothing else is to be run."""
 
 
 class Stop:
@@ -60,7 +62,7 @@ def _keys(stop: Stop, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
     def pressed() -> None:
         if set(os.read(keyboard, 64)) & set(KEYS):
-            stop.now("stopped by a key")
+            stop.now(BY_PERSON[0])
 
     tty.setcbreak(keyboard)
     loop.add_reader(keyboard, pressed)
