@@ -22,7 +22,8 @@ p { margin: .4em 0; }
 table { border-collapse: collapse; width: 100%; font-size: .93em; }
 td { padding: .35em .5em .35em 0; border-top: 1px solid #e5e7eb; vertical-align: top; }
 td.mark { width: 1.5em; font-weight: 700; } td.ok { color: #15803d; } td.no { color: #b91c1c; }
-td.when { white-space: nowrap; font-variant-numeric: tabular-nums; color: #4b5563; }
+td.when { width: 1%; padding-right: 1em; white-space: nowrap;
+  font-variant-numeric: tabular-nums; color: #4b5563; }
 td.number { width: 2em; color: #4b5563; }
 .found { color: #4b5563; display: block; font-size: .93em; }
 tr.failed .found { color: #b91c1c; }

@@ -30,7 +30,7 @@ STATE_COLORS = {
     "Disabled": "#dc2626",
     "Unplugged": "#eef0f3",
 }
-_WIDTH_IN = 5.0
+_WIDTH_IN = 4.4
 _STEPS_S = (
     5,
     10,
@@ -49,7 +49,8 @@ _STEPS_S = (
     12 * 3600,
     86400,
 )
-_MOST_TICKS = 7
+_MOST_TICKS = 6
+_LABEL = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
 _BINS = 900
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -109,7 +110,7 @@ def _node(outcome: Outcome, node: str, fuse_A: float) -> Plot:
     lines = _phases(outcome.vectors(f"node/{node}"))
     budget = outcome.series[f"budget/{node}"]
     if budget.min() < fuse_A - 0.5:
-        lines.append(Line("limit", budget, "#7c3aed", 1.0, "--"))
+        lines.append(Line("limit, as on 3 phases", budget, "#7c3aed", 1.0, "--"))
     lines.append(Line(f"fuse {fuse_A:g} A", np.full(len(budget), fuse_A), INK, 1.0, "--"))
     return Plot(f"{node}: load and fuse", "current per phase", _curves(outcome, lines, f"node {node}"))
 
@@ -155,7 +156,9 @@ def _states(outcome: Outcome) -> Plot:
     axes.tick_params(axis="y", length=0)
     for move in outcome.moves:
         row = outcome.evses.index(move.evse)
-        axes.text(move.at_s, row, f"{move.phases}ph", fontsize=7, ha="center", va="center", color=INK)
+        axes.text(
+            move.at_s, row, f"{move.phases}ph", fontsize=7, ha="center", va="center", color=INK, bbox=_LABEL
+        )
     order = [state for state in STATE_COLORS if state in seen]
     handles = [mpl.patches.Patch(color=STATE_COLORS[state], label=state) for state in order]
     _finish(outcome, axes, handles, columns=4)
@@ -191,7 +194,7 @@ def _curves(outcome: Outcome, lines: Sequence[Line], salt: str) -> str:
 
 def _phases(current_A: Series) -> list[Line]:
     """Draw the first below the last and wider, so that all are seen where they are the same."""
-    return [Line(f"L{n + 1}", current_A[:, n], PHASE_COLORS[n], (2.3, 1.5, 0.7)[n]) for n in range(3)]
+    return [Line(f"L{n + 1}", current_A[:, n], PHASE_COLORS[n], (1.9, 1.2, 0.8)[n]) for n in range(3)]
 
 
 def _figure(height_in: float) -> tuple[Figure, Axes]:

@@ -139,6 +139,7 @@ class Run:
         self._grants_A = dict.fromkeys(self._stage.evses, 0.0)
         self._budgets_A = list(self._stage.fuses_A.values())
         self._recorder = self._new_recorder()
+        self._has_delays = has_delays(scenario)
         self._quiet_since_s = self._eventful_until_s = self._awake_until_s = 0.0
         self._seen_A: list[float] = []
         self._leap_s = SHORTEST_LEAP_S
@@ -301,7 +302,7 @@ class Run:
 
     def _stir(self, now_s: float, *, is_much: bool) -> None:
         """Take note that it was not quiet: for a while or, if it was not much, for a moment."""
-        since_s = now_s if is_much else now_s - QUIET_S + MOMENT_S
+        since_s = now_s if is_much or self._has_delays else now_s - QUIET_S + MOMENT_S
         self._quiet_since_s = max(self._quiet_since_s, since_s)
 
     def _has_drifted(self, currents: list[float], least_A: float = DRIFT_A) -> bool:
@@ -362,8 +363,7 @@ class Run:
 
     def _longest_leap_s(self) -> float:
         is_waiting = any(word in (states.now or "") for states in self._reasons.values() for word in _WAITING)
-        switches = self._scenario.settings.get("switch_3ph1ph_while_charging_mode", "Never") != "Never"
-        return LONGEST_LEAP_S / 3 if is_waiting or switches else LONGEST_LEAP_S
+        return LONGEST_LEAP_S / 3 if is_waiting or self._has_delays else LONGEST_LEAP_S
 
     def _leap(self, seconds: float) -> None:
         """Let only physics go on for a while."""
@@ -386,6 +386,14 @@ class Run:
         self._awake_until_s = self._clock.now_s + self.module.settles_in_s + TICK_S
         assert abs(self._clock.now_s - began_s - gone_s) < 1e-6
         self._observe()
+
+
+def has_delays(scenario: Scenario) -> bool:
+    """Tell whether things may happen minutes after what has led to them: phases switched, or the sun followed."""
+    switches = scenario.settings.get("switch_3ph1ph_while_charging_mode", "Never") != "Never"
+    evses = [*scenario.site.evses.values(), *scenario.site.connectors.values()]
+    follows = any(evse.mode in ("minpv", "pv") for evse in evses)
+    return switches or follows or any(" is set to " in line.text for line in scenario.events)
 
 
 def _least_A(limits: JsonObject, fuse_A: float) -> float:
