@@ -123,6 +123,8 @@ def _run_live(
             _tell("  q, space or Ctrl-C ends it, with every charger paused or at its fallback")
             if plan.chargers and ask and not typer.confirm("Do this?", err=True):
                 raise typer.Exit(1)
+            for car, evse in plan.cars_at_start.items() if ask else ():
+                typer.prompt(f"Plug in {car} at {evse}, and press enter", "", show_default=False, err=True)
             ready, live = plan.scenario, plan.live(at_most_s, _tell)
         yield run_live(ready, live, seed)
         if live.stop.reason in BY_PERSON:

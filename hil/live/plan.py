@@ -50,6 +50,12 @@ class Plan:
     skipped: tuple[str, ...]
     words: tuple[str, ...]
 
+    @property
+    def cars_at_start(self) -> dict[str, str]:
+        """Cars that must be at real connectors when the run begins."""
+        cars = self.scenario.cars.items()
+        return {name: car.evse for name, car in cars if car.evse in self.chargers and car.arrives_s <= 0.0}
+
     def live(self, at_most_s: float | None, tell: Callable[[str], None]) -> Live:
         """Say what is real in the run."""
         return Live(self.chargers, self.others, self.fuses_A, at_most_s, tell)
@@ -129,15 +135,17 @@ def _connector(name: str, named: SiteFile, real: SiteFile, found: Survey) -> Con
 def _fuse(part: T, name: str, real: SiteFile, found: Survey) -> T:
     """Give a node the smaller one of its fuse and the real one, if that feeds real connectors.
 
-    Generation, which may be simulated, makes no room on it.
+    The larger reserve counts, and generation, which may be simulated, makes no room.
     """
     feeds = [node for other in real.connectors if other in found.there for node in above(real, other)]
     if part is None or name not in feeds:
         return part
     fuse_A = min(part.fuse, room_A(real, name, found.there))
+    real_part = real.grid if name == GRID else real.nodes.get(name)
+    reserve_A = max(part.reserve, real_part.reserve if real_part is not None else 0.0)
     fallback_A = None if part.fallback is None else min(part.fallback, fuse_A)
     return msgspec.structs.replace(
-        part, fuse=fuse_A, fallback=fallback_A, reserve=min(part.reserve, fuse_A), counts_generation=False
+        part, fuse=fuse_A, fallback=fallback_A, reserve=min(reserve_A, fuse_A), counts_generation=False
     )
 
 

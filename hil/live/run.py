@@ -169,7 +169,7 @@ class LiveRun(Run):
 
     def _arrive(self, car: str, evse: str) -> None:
         super()._arrive(car, evse)
-        if evse in self._setting.chargers:
+        if evse in self._setting.chargers and self._clock.now_s > TICK_S:  # at the start it is there
             self._setting.tell(f"plug in {car} at {evse} now")
 
     def _leave(self, car: str) -> None:

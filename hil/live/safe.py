@@ -26,16 +26,17 @@ async def bring_to_safety(chargers: Mapping[str, Target], tell: Callable[[str], 
     list of str
         Those of which it is not certain, and what to do.
     """
-    unsafe: list[str] = []
-    for name, target in chargers.items():
-        try:
-            is_safe, text = await asyncio.wait_for(_make_safe(target), AT_MOST_S)
-        except (BusError, TimeoutError) as error:
-            is_safe, text = False, f"does not answer ({error}): look at it, and switch it off by hand"
+    found = {name: await _brought_to_safety(target) for name, target in chargers.items()}
+    for name, (_, text) in found.items():
         tell(f"{name}: {text}")
-        if not is_safe:
-            unsafe.append(f"{name} {text}")
-    return unsafe
+    return [f"{name} {text}" for name, (is_safe, text) in found.items() if not is_safe]
+
+
+async def _brought_to_safety(target: Target) -> tuple[bool, str]:
+    try:
+        return await asyncio.wait_for(_make_safe(target), AT_MOST_S)
+    except (BusError, TimeoutError) as error:
+        return False, f"does not answer ({error}): look at it, and switch it off by hand"
 
 
 async def _make_safe(target: Target) -> tuple[bool, str]:

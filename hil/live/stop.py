@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 KEYS = b"qQ \x1b"
 """q, space, escape."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BY_PERSON = ("stopped by a key", *(f"stopped by {number.name}" for number in _SIGNALS))
 """Reasons after which nothing else is to be run."""
 
