@@ -331,6 +331,11 @@ def _restarts(world: World) -> None:
     world.module.start()
 
 
+@EVENTS.add("the state file is damaged", "while the module is killed")
+def _damaged(world: World) -> None:
+    world.module.damage_state()
+
+
 @EVENTS.add("the wall clock jumps by {duration2}", "forward, or back with a minus")
 def _jumps(world: World, duration2: float) -> None:
     world.clock.wall_jumps_s += duration2

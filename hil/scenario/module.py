@@ -164,6 +164,14 @@ class VirtualModule:
         self.publish(all_of_them=True)
         self._loop.put_off(self.settles_in_s)
 
+    def damage_state(self) -> None:
+        """Write something else into the state file."""
+        path = self._settings.state_file
+        if path is not None:
+            for part in path.parent.glob(f"{path.name}-*"):
+                part.unlink()
+            path.write_bytes(b"no database" * 1000)
+
     def fail(self) -> Callable[[], None]:
         """Have every decision fail, as a defect would; gives what ends that."""
         loop = self._loop

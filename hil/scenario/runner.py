@@ -389,7 +389,7 @@ class Run:
 
 
 def has_delays(scenario: Scenario) -> bool:
-    """Tell whether things may happen minutes after what has led to them: phases switched, or the sun followed."""
+    """Tell whether things may happen minutes after what has led to them: phases, or the sun."""
     switches = scenario.settings.get("switch_3ph1ph_while_charging_mode", "Never") != "Never"
     evses = [*scenario.site.evses.values(), *scenario.site.connectors.values()]
     follows = any(evse.mode in ("minpv", "pv") for evse in evses)

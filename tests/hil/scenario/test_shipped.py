@@ -29,5 +29,7 @@ def test_each_row_of_the_troubleshooting_table_is_shown_by_one() -> None:
         if line.startswith("| ")
     ]
     shown = {text for path in SCENARIOS for text in load_scenario(path).shows}
-    missing = [row for row in rows[1:] if row not in shown]
+    missing = [
+        row for row in rows[1:] if row not in shown and "`hil " not in row
+    ]  # of a site, not of a command
     assert not missing
