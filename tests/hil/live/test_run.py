@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,16 +13,20 @@ from pathlib import Path
 import pytest
 
 from bsp.profile import connector_profile, meter_profile
+from bsp.relay_profile import relay_profile
 from control.site_file import load_site
 from energy_management.measurement import Reading
 from hil.devices import MeterDevice, TcpLine, WallboxDevice, serve_tcp
 from hil.field.target import target_of_site
+from hil.live import Stop, listening, run_live
 from hil.live import run as live_run
-from hil.live import run_live
 from hil.live.plan import Plan, plan_for
 from hil.live.safe import bring_to_safety
 from hil.live.survey import survey
+from hil.plant import Car, ChargePoint
+from hil.plant.real_time import real_time
 from hil.scenario import Outcome, load_scenario
+from hil.scenario.contactors import ContactorBoard
 from tests.bsp.plant import Point
 from tests.hil.cli import hil
 from tests.patience import WITHIN_S
@@ -45,6 +50,33 @@ events:
   +1 s: carport is limited to 10 A
   +2 s: carport is silent
 assert: [{claim}]
+"""
+
+BOARD = "waveshare_modbus_rtu_relay_d_8ch"
+SWITCHED = """\
+grid: {{fuse: 32 A}}
+buses: {{shed: {{host: {host}, port: {port}}}}}
+relays: {{board: {{profile: waveshare_modbus_rtu_relay_d_8ch, bus: shed, unit: 10}}}}
+connectors:
+  yard:
+    profile: heidelberg_energy_control
+    bus: shed
+    unit: 2
+    phase_rotation: L1 L2 L3
+    contactors: {{board: board, phases: 1, phases_feedback: 1, main: 2, main_feedback: 2, hold_off: 1 s}}
+"""
+SWITCHES = """\
+title: A switch to one phase
+start: 10:00
+lasts: 5 min
+site:
+  grid: {fuse: 32 A}
+  buses: {lan: {host: 192.0.2.40}}
+  connectors: {yard: {profile: alfen_eve, bus: lan, phase_rotation: L1 L2 L3}}
+settings: {switch_3ph1ph_while_charging_mode: Both, switch_3ph1ph_time_hysteresis_s: 1}
+cars: {id3: {at: yard}}
+events: {+5 s: grid is limited to 3 kW}
+assert: [no contactor moves under load]
 """
 
 
@@ -122,8 +154,64 @@ def test_a_signal_ends_it_with_the_real_charger_at_its_fallback(real: Real, tmp_
     assert 10.0 in limits, "the scenario never reached the real charger"
     assert found(outcome) == {"the scenario runs to its end": "stopped by SIGTERM"}
     assert real.point.limit_A == 6.0
-    assert told == ["plug in id3 at carport now", "carport: safe: limit 6 A"]
+    assert told == ["carport: safe: limit 6 A"]
     assert outcome.at("draw/carport.L1", outcome.lasts_s) > 0.0
+
+
+def test_real_contactors_are_not_moved_under_load_though_it_ends_amid_a_switch(tmp_path: Path) -> None:
+    heidelberg, relays = connector_profile("heidelberg_energy_control"), relay_profile(BOARD)
+    point, board, stopped = (
+        ChargePoint(max_current_A=16.0, car=Car()),
+        ContactorBoard(relays),
+        threading.Event(),
+    )
+    board.wire(point, 1, 2)
+    plant = threading.Thread(target=real_time, args=(point, stopped), daemon=True)
+    plant.start()
+    path, site = tmp_path / "script.yaml", tmp_path / "real.yaml"
+    path.write_text(SWITCHES)
+    with serve_tcp({2: WallboxDevice(heidelberg, point), 10: board}) as line:
+        site.write_text(SWITCHED.format(host=line.host, port=line.port))
+        scenario, real_site = load_scenario(path), load_site(site)
+        ready = plan_for(scenario, real_site, survey(scenario.site, real_site))
+        assert "contactors on board switch its phases" in "".join(ready.words)
+        live = ready.live(None, print)
+        thread = after(lambda: board.moves > 0, lambda: live.stop.now("enough"))
+        outcome = run_live(ready.scenario, live)
+        thread.join()
+        moves = board.moves
+        stopped.wait(2.0)
+    stopped.set()
+    plant.join()
+    assert found(outcome) == {"the scenario runs to its end": "enough"}
+    assert point.limit_A == 0.0
+    assert 0 < moves < 3, "the switch was under way"
+    assert (board.moves, board.moves_under_load) == (moves, 0)
+
+
+def test_a_key_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard, terminal = os.openpty()
+    stop, loop = Stop(), asyncio.new_event_loop()
+
+    async def until_stopped() -> None:
+        while stop.reason is None:  # noqa: ASYNC110 (what ends a run is no event of a loop)
+            await asyncio.sleep(0.01)
+
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with listening(stop, loop):
+            os.write(keyboard, b"xq")
+            loop.run_until_complete(asyncio.wait_for(until_stopped(), WITHIN_S))
+    os.close(keyboard)
+    loop.close()
+    assert stop.reason == "stopped by a key"
+
+
+def test_people_are_told_to_plug_in_before_it_begins(real: Real, tmp_path: Path) -> None:
+    path = script(tmp_path)
+    shown = hil("scenario", "--site", str(real.site), "--at-most", "2 s", str(path), answer="y\n\n")
+    assert "Plug in id3 at carport, and press enter" in shown.err
+    assert "stopped by the time limit" in shown.out
 
 
 def test_a_time_limit_ends_it_likewise(real: Real, tmp_path: Path) -> None:
