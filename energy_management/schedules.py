@@ -235,7 +235,7 @@ def _read_facts(root: list[Node], entries: list[Node], exports: int) -> Sequence
     """
     active = [side.get("ac_number_of_active_phases", 3) for side in root]
     can_switch = [side.get("ac_supports_changing_phases_during_charging", False) for side in root]
-    efficiency = [*(entry.get("conversion_efficiency", 1.0) for entry in entries), 1.0, 1.0]
+    efficiency = [entry.get("conversion_efficiency", 1.0) for entry in entries] + [1.0, 1.0]
     if not ({*active} <= {0, 1, 2, 3} and {*map(type, active)} <= {int}):
         raise MalformedRequestError
     if not {*map(type, can_switch)} <= {bool}:
