@@ -39,6 +39,8 @@ QUIET_S = 35.0
 AFTER_EVENT_S = 75.0
 """The same after an event: watchdogs, and messages that are missed."""
 LONGEST_LEAP_S = 60.0
+METERED_LEAP_S = 12.0
+"""Longest leap where other loads are estimated: what was measured before it must still count after it."""
 LEAP_STEP_S = 5.0
 SHORTEST_LEAP_S = 4.0
 MOMENT_S = 8.0
@@ -363,7 +365,8 @@ class Run:
 
     def _longest_leap_s(self) -> float:
         is_waiting = any(word in (states.now or "") for states in self._reasons.values() for word in _WAITING)
-        return LONGEST_LEAP_S / 3 if is_waiting or self._has_delays else LONGEST_LEAP_S
+        is_metered = bool(self._scenario.site.bridged_meters)
+        return METERED_LEAP_S if is_metered or is_waiting or self._has_delays else LONGEST_LEAP_S
 
     def _leap(self, seconds: float) -> None:
         """Let only physics go on for a while."""
