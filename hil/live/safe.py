@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from bsp.bus import Bus
 from bsp.connector_registers import limit_writes
 from bsp.device import Device
 from bsp.profile import ConnectorProfile
@@ -12,8 +11,8 @@ from hil.field.charger import read_status
 from hil.field.session import open_bus
 from hil.field.target import Target
 
-TRIES = 5
-BETWEEN_S = 1.0
+TRIES = 3
+SHOWS_S = 1.0
 """A charger may take so long to show a limit it was given."""
 AT_MOST_S = 60.0
 
@@ -40,39 +39,30 @@ async def _brought_to_safety(target: Target) -> tuple[bool, str]:
 
 
 async def _make_safe(target: Target) -> tuple[bool, str]:
-    async with open_bus(target.link) as bus:
-        for attempt in range(TRIES):
-            try:
-                return await _look(target, bus, may_write=attempt < TRIES - 1)
-            except _NotYetError:
-                await asyncio.sleep(BETWEEN_S)
-            except BusError:
-                if attempt == TRIES - 1:
-                    raise
-                await asyncio.sleep(BETWEEN_S)
-    raise AssertionError("the last look says what is")
-
-
-class _NotYetError(Exception):
-    """It was told, and has to be looked at again."""
-
-
-async def _look(target: Target, bus: Bus, *, may_write: bool) -> tuple[bool, str]:
     profile = target.profile
     assert isinstance(profile, ConnectorProfile)
-    device = Device(bus, target.unit, profile, base=target.base)
     safe_A = profile.limit_for(target.fallback_A)
-    tolerance_A = max(profile.current_limit.step / 2, 0.01)
-    status, _ = await read_status(device, profile)
-    if status.limit_A is not None and status.limit_A <= safe_A + tolerance_A:
-        return True, f"safe: limit {status.limit_A:g} A" if status.limit_A else "safe: paused"
-    if status.limit_A is None and not may_write:
-        return True, f"told {safe_A:g} A; it does not show its limit"
-    if not may_write:
-        return False, f"holds {status.limit_A:g} A and does not take {safe_A:g} A: switch it off by hand"
-    for write in limit_writes(profile, safe_A):
-        await device.write(write.point, write.value)
-    raise _NotYetError
+    async with open_bus(target.link) as bus:
+        device = Device(bus, target.unit, profile, base=target.base)
+        for told_A in (None, *[safe_A] * TRIES, *[0.0] * TRIES):  # if it takes no limit, it may take a pause
+            try:
+                if told_A is not None:
+                    for write in limit_writes(profile, told_A):
+                        await device.write(write.point, write.value)
+                    await asyncio.sleep(SHOWS_S)
+                held_A = (await read_status(device, profile))[0].limit_A
+            except BusError as error:
+                trouble: BusError | None = error
+                await asyncio.sleep(SHOWS_S)
+                continue
+            trouble = None
+            if held_A is not None and held_A <= safe_A + max(profile.current_limit.step / 2, 0.01):
+                return True, f"safe: limit {held_A:g} A" if held_A else "safe: paused"
+            if held_A is None and told_A is not None:
+                return True, f"told {told_A:g} A; it does not show its limit"
+    if trouble is not None:
+        raise trouble
+    return False, f"holds {held_A:g} A and does not take {safe_A:g} A: switch it off by hand"
 
 
 __all__ = ["bring_to_safety"]

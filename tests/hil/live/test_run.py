@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from bsp.profile import connector_profile, meter_profile
+from bsp.registers import Value
 from bsp.relay_profile import relay_profile
+from bsp.transport import TcpLink
 from control.site_file import load_site
 from energy_management.measurement import Reading
 from hil.devices import MeterDevice, TcpLine, WallboxDevice, serve_tcp
-from hil.field.target import target_of_site
-from hil.live import Stop, listening, run_live
+from hil.field.target import Target, target_of_site
+from hil.live import Stop, listening, run_live, safe
 from hil.live import run as live_run
 from hil.live.plan import Plan, plan_for
 from hil.live.safe import bring_to_safety
@@ -280,7 +282,25 @@ def test_a_charger_that_holds_too_much_is_brought_to_its_fallback(real: Real) ->
     assert real.point.limit_A == 6.0
 
 
-def test_a_charger_of_which_nobody_knows_is_named(real: Real) -> None:
+class OnlyPauses(WallboxDevice):
+    """Refuses every limit but that of a pause."""
+
+    def _accepts(self, value: Value) -> bool:
+        return not value
+
+
+def test_one_that_refuses_its_fallback_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safe, "SHOWS_S", 0.02)
+    point, told = Point(), list[str]()
+    point.set_limit(32.0)
+    with serve_tcp({1: OnlyPauses(ALFEN, point)}) as line:
+        target = Target("carport", TcpLink(line.host, line.port), 1, ALFEN, fallback_A=6.0)
+        unsafe = asyncio.run(bring_to_safety({"carport": target}, told.append))
+    assert (unsafe, told, point.limit_A) == ([], ["carport: safe: paused"], 0.0)
+
+
+def test_a_charger_of_which_nobody_knows_is_named(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safe, "SHOWS_S", 0.02)
     real.line.unplug()
     (unsafe,) = asyncio.run(
         bring_to_safety({"carport": target_of_site(real.site, "carport")}, lambda _: None)
