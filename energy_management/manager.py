@@ -133,7 +133,7 @@ class EnergyManager:
         )
         self.report = Report(read.rejected, run)
         has_memory = run.limiter.meters is not None or run.limiter.sun is not None
-        stands_for_itself = not readings and not has_memory and not self.config.closed_loop
+        stands_for_itself = run.repeats and not readings and not has_memory and not self.config.closed_loop
         if fingerprint is not None and stands_for_itself:
             self._last = _Answer(fingerprint, result, run)
         if self._log is not None:
@@ -164,7 +164,8 @@ class EnergyManager:
         if sun is not None:
             limiter = replace(limiter, sun=sun)
         decision = decide(limiter, states, timeline.active, config, monotonic_s)
-        order = cache(partial(order_of_admission, limiter.demand, states, monotonic_s))
+        find_order = partial(order_of_admission, limiter.demand, states, monotonic_s)
+        order = cache(find_order)
         loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
         wanted_A = loop.wanted_A(limiter, timeline.active) if config.closed_loop else None
         allocation = allocate(
@@ -190,6 +191,8 @@ class EnergyManager:
             decision,
         )
         self._remember(run)
+        if order.cache_info().currsize and (order() != find_order()).any():
+            return replace(run, repeats=False)
         return run
 
     def _limiter(

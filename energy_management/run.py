@@ -36,6 +36,8 @@ class Run:
         What is remembered of each EVSE.
     decision : Decision
         On how many phases.
+    repeats : bool
+        The same again would give the same: it has not changed who comes first.
     """
 
     now: datetime
@@ -46,6 +48,7 @@ class Run:
     grants: Grants
     states: list[EvseState]
     decision: Decision
+    repeats: bool = True
 
     def column(self, evse: int, slot: int) -> int:
         """Where arrays of the allocation hold a slot of the timeline in the direction asked of an EVSE."""
