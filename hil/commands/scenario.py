@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -132,7 +133,8 @@ def _run_live(
 
 
 def _tell(line: str) -> None:
-    typer.echo(line, err=True)
+    with suppress(OSError):  # the terminal may be gone, which stops nothing
+        typer.echo(line, err=True)
 
 
 def _seconds(text: str | None) -> float | None:

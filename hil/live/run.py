@@ -138,6 +138,8 @@ class LiveRun(Run):
                 await asyncio.sleep(TICK_S)
                 self._live(self._clock.now_s - now_s)
                 self._watch_fuses()
+            if self._setting.stop.reason is not None:
+                self._setting.tell(f"{self._setting.stop.reason}; every real charger goes to its safe state")
         finally:
             self._ended_s = min(self._clock.now_s, self._scenario.lasts_s)
             assert isinstance(self.module, LiveModule)

@@ -156,7 +156,10 @@ def test_a_signal_ends_it_with_the_real_charger_at_its_fallback(real: Real, tmp_
     assert 10.0 in limits, "the scenario never reached the real charger"
     assert found(outcome) == {"the scenario runs to its end": "stopped by SIGTERM"}
     assert real.point.limit_A == 6.0
-    assert told == ["carport: safe: limit 6 A"]
+    assert told == [
+        "stopped by SIGTERM; every real charger goes to its safe state",
+        "carport: safe: limit 6 A",
+    ]
     assert outcome.at("draw/carport.L1", outcome.lasts_s) > 0.0
 
 
