@@ -5,23 +5,29 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hil.soak import WINDOW_H, Result, Window, smallest, violations, window
+from hil.soak.real import RealSoak
 from hil.soak.soak import write
 
 
 def soak(
+    *,
     hours: Annotated[int, typer.Option(min=1, help="Simulated hours.")] = 100,
     seed: Annotated[int, typer.Option(help="First of the seeds, one for each window of two hours.")] = 1,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; by default one per core.")] = (
         os.cpu_count() or 1
     ),
     out: Annotated[Path, typer.Option(help="Where violations are written to, as scenarios.")] = Path(),
+    real_io: Annotated[
+        bool, typer.Option("--real-io", help="In real time: real MQTT and Modbus, processes killed with -9.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(min=0, help="With --real-io: how long.")] = 10.0,
 ) -> None:
     """Let the module run through random cars, loads, sun, faults and restarts, on virtual time.
 
@@ -29,6 +35,8 @@ def soak(
     smallest part of its window that still shows it as a scenario.
     """
     console = Console(highlight=False)
+    if real_io:
+        _run_for_real(console, seed, minutes)
     windows = [window(seed + n) for n in range(-(-hours // WINDOW_H))]
     faults: Counter[str] = Counter()
     broken: list[Result] = []
@@ -50,12 +58,26 @@ def soak(
     for result in broken:
         _write_smallest(console, result, out)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
-    console.print(f"{len(windows) * WINDOW_H} simulated hours, {faults.total()} faults: {kinds}")
+    console.print(f"{len(windows) * WINDOW_H} simulated hours, {faults.total()} faults: {kinds}", soft_wrap=True)
     verdict = (
         "[green]no invariant broken[/]" if not broken else f"[red]{len(broken)} windows with violations[/]"
     )
     console.print(verdict)
     raise typer.Exit(1 if broken else 0)
+
+
+def _run_for_real(console: Console, seed: int, minutes: float) -> NoReturn:
+    verdict = RealSoak(seed, console.print).run(60.0 * minutes)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(verdict.faults.items()))
+    console.print(
+        f"{verdict.seconds / 60:.1f} min, {verdict.faults.total()} faults: {kinds}\n"
+        f"all cars charged again after at most {max(verdict.recoveries_s, default=0):.0f} s; "
+        f"the breaker came {verdict.hottest:.0%} of the way to tripping",
+        soft_wrap=True,
+    )
+    for failure in verdict.failures:
+        console.print(f"[red]seed {seed}: {failure}[/]")
+    raise typer.Exit(1 if verdict.failures else 0)
 
 
 def _run_all(windows: list[Window], jobs: int) -> Iterator[Result]:

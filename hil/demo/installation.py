@@ -9,10 +9,12 @@ from types import TracebackType
 
 from control.site_file import SiteFile
 from energy_management.measurement import Reading, Vector3
+from hil.breaker import Breaker
 from hil.demo.files import Links, rotations
 from hil.demo.report import TOLERATED_S
 from hil.devices.line import serve_rtu_pty, serve_tcp
 from hil.devices.meter import MeterDevice
+from hil.devices.registers import RegisterDevice
 from hil.devices.wallbox import WallboxDevice
 from hil.plant import Car, CarModel, ChargePoint, FuseWatch, House, Site
 
@@ -54,6 +56,10 @@ class Installation:
         What is behind the wallboxes.
     watch : FuseWatch
         Guards the grid fuse, with the true currents.
+    breaker : Breaker
+        Carries the true currents, too.
+    devices : dict of str to RegisterDevice
+        Meter and wallboxes, once entered.
     peaks_A : dict of str to Vector3
         Highest currents of each EVSE, on the grid's phases.
     """
@@ -67,6 +73,8 @@ class Installation:
         }
         self.plant = Site(House(seed=seed), self.points, rotations=rotations(site), elsewhere=elsewhere)
         self.watch = FuseWatch(site.grid.fuse, grace_s=TOLERATED_S)
+        self.breaker = Breaker(site.grid.fuse)
+        self.devices: dict[str, RegisterDevice] = {}
         self.peaks_A: dict[str, Vector3] = dict.fromkeys([*self.points, *elsewhere], (0.0, 0.0, 0.0))
         self._started_at: float | None = None
         self._lock = threading.Lock()
@@ -78,6 +86,7 @@ class Installation:
         profiles = {name: config.profile for name, config in self._devices.bridged_connectors.items()}
         meter = MeterDevice(self._devices.bridged_meters["house"].profile, self._read_meter)
         boxes = {name: WallboxDevice(profiles[name], point) for name, point in self.points.items()}
+        self.devices = {"house": meter, **boxes}
         cabinet = self._lines.enter_context(serve_rtu_pty({1: meter}))
         outside = self._lines.enter_context(serve_rtu_pty({1: boxes["yard"]}))
         lan = self._lines.enter_context(serve_tcp({1: boxes["carport"]}))
@@ -111,7 +120,7 @@ class Installation:
                 self.plant.advance(now - last)
                 if self._started_at is not None:
                     self._let_cars_come()
-                    self._observe()
+                    self._observe(now - last)
             last = now
 
     def _let_cars_come(self) -> None:
@@ -119,7 +128,8 @@ class Installation:
             if self.points[name].car is None and self.elapsed_s >= arrival.after_s:
                 self.points[name].plug_in(Car(arrival.car))
 
-    def _observe(self) -> None:
+    def _observe(self, dt_s: float) -> None:
+        self.breaker.carry(self.plant.current_A, dt_s)
         self.watch.observe(self.elapsed_s, self.plant.current_A)
         for name, peak in self.peaks_A.items():
             now = self.plant.evse_current_A(name)

@@ -8,6 +8,7 @@ import pytest
 
 import hil.commands.soak as command
 from hil.soak import Window, smallest, violations, window
+from hil.soak.real import RealSoak
 from hil.soak.soak import load_scenario_of
 from tests.hil.cli import hil
 
@@ -71,3 +72,14 @@ def test_a_violation_is_printed_with_its_seed_and_written_as_a_scenario(
 def test_violations_of_a_quiet_window_are_none() -> None:
     quiet = replace(window(5), faults=(), lasts_s=900)
     assert violations(quiet).broken == []
+
+
+def test_what_is_killed_for_real_comes_back() -> None:
+    """Real processes, a real broker and real lines; one thing after another is killed with -9."""
+    lines: list[str] = []
+    soak = RealSoak(4, lines.append)
+    verdict = soak.run(20.0)
+    assert verdict.failures == []
+    assert len(lines) >= 2
+    assert any(kind.startswith("kill -9") for kind in verdict.faults)
+    assert verdict.hottest < 1.0
