@@ -154,7 +154,7 @@ class LiveRun(Run):
         return outcome
 
     def _new_stage(self, scenario: Scenario, seed: int) -> Stage:
-        return LiveStage(scenario, seed, self._clock.loop_s, self._setting.real)
+        return LiveStage(scenario, seed, self._clock.loop_s, real=self._setting.real, tell=self._setting.tell)
 
     def _new_module(self, scenario: Scenario, state_file: Path) -> VirtualModule:
         assert isinstance(self._stage, LiveStage)
@@ -168,17 +168,6 @@ class LiveRun(Run):
             self._stage.advance(STEP_S)
             seconds -= STEP_S
         super()._live(seconds)
-
-    def _arrive(self, car: str, evse: str) -> None:
-        super()._arrive(car, evse)
-        if evse in self._setting.chargers and self._clock.now_s > TICK_S:  # at the start it is there
-            self._setting.tell(f"plug in {car} at {evse} now")
-
-    def _leave(self, car: str) -> None:
-        evse = next((name for name, evse in self._stage.evses.items() if evse.car == car), None)
-        super()._leave(car)
-        if evse in self._setting.chargers:
-            self._setting.tell(f"unplug {car} from {evse} now")
 
     def _watch_fuses(self) -> None:
         """End the run when a real fuse carries too much, whatever simulation makes of it."""

@@ -72,15 +72,37 @@ class LiveStage(Stage):
         As of `Stage`.
     real : collection of str
         Devices that are real.
+    tell : callable
+        Tells the person at the bench what to do.
     """
 
     def __init__(
-        self, scenario: Scenario, seed: int, clock: Callable[[], float], real: Collection[str]
+        self,
+        scenario: Scenario,
+        seed: int,
+        clock: Callable[[], float],
+        *,
+        real: Collection[str],
+        tell: Callable[[str], None],
     ) -> None:
         self._real = frozenset(real)
+        self._tell = tell
         self._readings: dict[str, Reading] = {}
         self.simulated_A: dict[str, Vector3] = {}
         super().__init__(scenario, seed, clock)
+
+    def plug_in(self, car: str, evse: str) -> None:
+        """Have a car come to an EVSE; a person brings it to a real one, if it is not there from the start."""
+        super().plug_in(car, evse)
+        if evse in self._real and self.now_s > 0.0:
+            self._tell(f"plug in {car} at {evse} now")
+
+    def unplug(self, car: str) -> None:
+        """Have a car leave, if it is here."""
+        evse = next((name for name, place in self.evses.items() if place.car == car), "")
+        super().unplug(car)
+        if evse in self._real:
+            self._tell(f"unplug {car} from {evse} now")
 
     def note_status(self, name: str, status: ConnectorStatus) -> None:
         """Take the status of a connector."""

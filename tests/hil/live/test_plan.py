@@ -105,7 +105,7 @@ def test_what_cannot_be_done_to_real_devices_is_left_out(plan: Plan) -> None:
 
 
 def test_a_real_meter_is_told_what_is_simulated_behind_it(plan: Plan) -> None:
-    stage = LiveStage(plan.scenario, 1, lambda: 0.0, ("house", "carport"))
+    stage = LiveStage(plan.scenario, 1, lambda: 0.0, real=("house", "carport"), tell=print)
     charging = ConnectorStatus(0.0, "C", current_A=(10.0, 10.0, 10.0), limit_A=10.0)
     stage.note_status("carport", charging)
     drive = stage.evses["drive"].point
@@ -121,3 +121,15 @@ def test_a_real_meter_is_told_what_is_simulated_behind_it(plan: Plan) -> None:
     assert stage.node_A["grid"] == pytest.approx((23.0, 24.0, 25.0), abs=0.1), "10 A of it counted once"
     assert stage.other_A["grid"] == pytest.approx((5.0, 6.0, 7.0), abs=0.1)
     assert stage.node_A["lot"] == pytest.approx((18.0, 18.0, 18.0), abs=0.1)
+
+
+def test_a_person_moves_the_cars_of_real_connectors_only(plan: Plan) -> None:
+    told: list[str] = []
+    stage = LiveStage(plan.scenario, 1, lambda: 0.0, real=("carport",), tell=told.append)
+    stage.plug_in("id3", "carport")
+    stage.plug_in("zoe", "drive")
+    assert told == [], "those are there before it begins"
+    stage.advance(0.2)
+    stage.unplug("id3")
+    stage.plug_in("zoe", "carport")
+    assert told == ["unplug id3 from carport now", "plug in zoe at carport now"]
