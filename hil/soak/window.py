@@ -8,6 +8,8 @@ from hil.soak.faults import Fault, fault
 
 WINDOW_H = 2
 MINIMUM_A = 6.0
+RECOVERS_WITHIN_S = 600
+"""After the last fault and the last arrival, until everybody charges."""
 CALM_S = 1200
 """Nothing is disturbed at the end of a window, so that all must be well again."""
 
@@ -92,7 +94,8 @@ class Window:
 
     def _invariants(self) -> list[str]:
         nodes = ["grid", *self.site.get("nodes", {})]
-        calm_s = max((one.ends_s for one in self.faults), default=0) + 600
+        arrivals_s = [int(car.get("arrives", "+0 s")[1:-2]) for car in self.cars.values()]
+        calm_s = max([*(one.ends_s for one in self.faults), *arrivals_s], default=0) + RECOVERS_WITHIN_S
         blind_s = FROZEN_S if any(one.kind == "frozen meter" for one in self.faults) else 0
         invariants = [
             *(f"fuse {node} never above {DRIFT_PERCENT} % for more than {blind_s + 15} s" for node in nodes),
