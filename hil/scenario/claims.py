@@ -6,6 +6,7 @@ Each function looks at an outcome and returns whether it was so, and what was fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ ASSERTIONS: Language[Claim] = Language()
 
 METER_A = 0.15
 """What no meter can tell from nothing."""
+STEP_S = 0.25
+"""What is seen of a moment, in steps of physics."""
 _FAULTS = ("warning", "error", "critical")
 _BEGUN_S = 10.0
 """By then every meter has been heard."""
@@ -215,17 +218,21 @@ def _granted_together(look: Look, amperes: float, moment: When, moment2: When) -
     return bool(values.max() <= amperes + METER_A), f"most {values.max():.1f} A"
 
 
-@ASSERTIONS.add("nobody is paused from {moment} to {moment2}", "every car that wants energy draws some")
-def _nobody_paused(look: Look, moment: When, moment2: When) -> Verdict:
+@ASSERTIONS.add(
+    "nobody is paused[ for more than {duration}] from {moment} to {moment2}",
+    "every car that wants energy draws some",
+)
+def _nobody_paused(look: Look, moment: When, moment2: When, duration: float = 0.0) -> Verdict:
     outcome, part = look.outcome, _between(look, moment, moment2)
-    for evse in outcome.evses:
-        is_paused = (outcome.series[f"wants/{evse}"] > 0) & (
-            outcome.vectors(f"draw/{evse}").max(axis=1) < 1.0
-        )
-        if is_paused[part].any():
-            at_s = outcome.times_s[part][int(np.argmax(is_paused[part]))]
-            return False, f"{evse} at {outcome.clock(float(at_s))}"
-    return True, "nobody"
+    paused = np.zeros((len(outcome.times_s), len(outcome.evses)), dtype=bool)
+    for column, evse in enumerate(outcome.evses):
+        draws = outcome.vectors(f"draw/{evse}").max(axis=1) >= 1.0
+        paused[part, column] = ((outcome.series[f"wants/{evse}"] > 0) & ~draws)[part]
+    began_s, longest_s, column = _longest(outcome, paused)
+    if longest_s == 0.0:
+        return True, "nobody"
+    found = f"{outcome.evses[column]} at {outcome.clock(began_s)} for {longest_s:.0f} s"
+    return longest_s <= duration, found
 
 
 @ASSERTIONS.add("at most {number} cars charge at a time[ from {moment} to {moment2}]", "more than 5 A")
@@ -249,6 +256,18 @@ def _settled(look: Look, amperes: float, moment: When | None = None, moment2: Wh
     )
     hours = (_end(look, moment2) - (look.seconds(moment) if moment else 0.0)) / 3600.0
     return moved_A / hours <= amperes, f"{moved_A / hours:.1f} A per hour"
+
+
+@ASSERTIONS.add("no limit rises twice within {duration}", "of each EVSE")
+def _rises(look: Look, duration: float) -> Verdict:
+    outcome = look.outcome
+    closest: tuple[float, str] = (np.inf, "none rose twice")
+    for evse in outcome.evses:
+        at_s = outcome.times_s[1:][np.diff(outcome.series[f"grant/{evse}"]) > 0]
+        for first_s, then_s in pairwise(at_s):
+            gap_s = float(then_s - first_s)
+            closest = min(closest, (gap_s, f"{evse} after {gap_s:.1f} s at {outcome.clock(float(then_s))}"))
+    return closest[0] >= duration - STEP_S, closest[1]
 
 
 @ASSERTIONS.add(
