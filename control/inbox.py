@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from control.clock import Clock
+from control.clock import Clock, Instant
 from control.messages import MessageError, energy_price_schedule
 from control.powermeter import MeterError, reading_of
 from control.schedules import JsonObject
-from control.tree import is_node, is_urgent, walk
+from control.tree import is_node, is_urgent, node_limit_A, walk
 from energy_management.draws import FALLEN_WITHIN_A
 from energy_management.measurement import Reading
 
@@ -58,7 +58,8 @@ class Inbox:
     wake : callable
         Called, outside of any lock, when the loop should run at once.
     fuses_A : mapping of uuid to amperes, optional
-        A reading above its node's fuse on any phase is an overload and wakes the loop.
+        A reading above its node's fuse on any phase is an overload and wakes the loop. Nodes below that are
+        not in here tell their limits themselves.
     """
 
     def __init__(
@@ -89,20 +90,19 @@ class Inbox:
         """
         if not isinstance(request, dict) or not is_node(request):
             raise MessageError(f"{child}: energy_flow_request without a uuid is ignored")
-        now = self._clock().monotonic_s
+        now = self._clock()
         with self._lock:
             before = self._children.get(child)
-            self._children[child] = Heard(request, now)
-            fallen = [node["uuid"] for node in walk(request) if self._measure(node, now)]
-        if fallen or is_urgent(request, before.request if before else None):
+            self._children[child] = Heard(request, now.monotonic_s)
+            urgent = [node["uuid"] for node in walk(request) if self._measure(node, now)]
+        if urgent or is_urgent(request, before.request if before else None):
             self._wake()
 
     def reading(self, uuid: str, reading: Reading) -> None:
         """Take the newest reading of a node's or an EVSE's own meter."""
         with self._lock:
             self._measured[uuid] = reading
-        fuse_A = self._fuses_A.get(uuid, math.inf)
-        if any(current > fuse_A for current in reading.current_A or ()) or self._has_fallen(uuid, reading):
+        if self._is_overload(uuid, reading) or self._has_fallen(uuid, reading):
             self._wake()
 
     def usage(self, powermeter: JsonObject) -> None:
@@ -140,10 +140,10 @@ class Inbox:
                 self._prices,
             )
 
-    def _measure(self, node: JsonObject, now: float) -> bool:
+    def _measure(self, node: JsonObject, now: Instant) -> bool:
         """Note a measurement the first time it is seen: nodes repeat their meters' last values for ever.
 
-        Returns whether the EVSE has fallen as somebody waits for it to.
+        Returns whether it is urgent: an overload, or the fall of an EVSE that somebody waits for.
         """
         uuid = node["uuid"]
         usage = node.get("energy_usage_root") or node.get("energy_usage_leaves")
@@ -151,11 +151,15 @@ class Inbox:
             return False
         self._usages[uuid] = usage
         try:
-            self._measured[uuid] = reading = reading_of(usage, now)
+            self._measured[uuid] = reading = reading_of(usage, now.monotonic_s)
         except MeterError:
             self._measured.pop(uuid, None)
             return False
-        return self._has_fallen(uuid, reading)
+        return self._is_overload(uuid, reading, node_limit_A(node, now)) or self._has_fallen(uuid, reading)
+
+    def _is_overload(self, uuid: str, reading: Reading, limit_A: float = math.inf) -> bool:
+        fuse_A = self._fuses_A.get(uuid, limit_A)
+        return any(current > fuse_A for current in reading.current_A or ())
 
     def _has_fallen(self, uuid: str, reading: Reading) -> bool:
         limit_A = self._falls_A.get(uuid)

@@ -185,6 +185,13 @@ def limits_now(node: JsonObject, now: Instant) -> JsonObject:
         return {}
 
 
+def node_limit_A(node: JsonObject, now: Instant) -> float:
+    """Return the current per phase that a node may carry now; inf if it does not say, and for an EVSE."""
+    if node.get("node_type") == "Evse":
+        return math.inf
+    return _value(limits_now(node, now), "ac_max_current_A", math.inf)
+
+
 def held(request: JsonObject, grants: Grants) -> JsonObject | None:
     """Branch of a child that fell silent: each EVSE goes on, asking for just what it may still draw.
 

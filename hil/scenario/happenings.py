@@ -7,6 +7,7 @@ Each function brings something about. What it returns, if anything, undoes it: t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,14 @@ def _ignores(world: World, car: str) -> Undo:
 @EVENTS.add("{car} falls asleep", "a car charges no more until it is plugged in anew")
 def _sleeps(world: World, car: str) -> None:
     world.stage.cars[car].asleep = True
+
+
+@EVENTS.add(f"{{car}} takes at most {{amperes}}{_FOR}", "a limit of its own, as of a cold battery")
+def _takes(world: World, car: str, amperes: float) -> Undo:
+    here = world.stage.cars[car]
+    before = here.model
+    here.model = replace(before, max_current_A=amperes)
+    return lambda: setattr(here, "model", before)
 
 
 # -- loads

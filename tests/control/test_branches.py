@@ -145,6 +145,23 @@ def test_an_overload_and_a_priority_request_wake_the_loop() -> None:
     assert len(woken) == 2
 
 
+def test_an_overload_that_a_node_below_tells_in_its_request_wakes_the_loop() -> None:
+    woken: list[str] = []
+    inbox = Inbox(VirtualClock(), lambda: woken.append("now"), {"grid": 35})
+
+    def measured(amperes: float) -> dict[str, Any]:
+        currents = {"L1": amperes, "L2": 0, "L3": 0}
+        usage = {"timestamp": "2026-11-22T09:00:00Z", "energy_Wh_import": {"total": 1}, "current_A": currents}
+        return {**node("sub", [evse("a")], fuse_A=20), "energy_usage_root": usage}
+
+    inbox.request("left", measured(19))
+    assert not woken
+    inbox.request("left", measured(22))
+    assert len(woken) == 1
+    inbox.request("left", measured(22))
+    assert len(woken) == 1, "the same measurement, repeated"
+
+
 def test_whoever_is_waited_for_wakes_the_loop_when_it_has_fallen() -> None:
     woken: list[str] = []
     inbox = Inbox(VirtualClock(), lambda: woken.append("now"))
