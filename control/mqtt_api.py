@@ -73,6 +73,7 @@ class MqttApi:
         """Say goodbye and disconnect."""
         if self._client.is_connected():
             self._client.publish(f"{self.root}/online", "false", QOS, retain=True).wait_for_publish(1.0)
+        self._client.on_disconnect = None  # meant: nothing to complain about
         self._client.disconnect()
         self._client.loop_stop()
 
