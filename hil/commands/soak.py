@@ -58,7 +58,8 @@ def soak(
     for result in broken:
         _write_smallest(console, result, out)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
-    console.print(f"{len(windows) * WINDOW_H} simulated hours, {faults.total()} faults: {kinds}", soft_wrap=True)
+    hours_run = len(windows) * WINDOW_H
+    console.print(f"{hours_run} simulated hours, {faults.total()} faults: {kinds}", soft_wrap=True)
     verdict = (
         "[green]no invariant broken[/]" if not broken else f"[red]{len(broken)} windows with violations[/]"
     )
