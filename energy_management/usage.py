@@ -11,6 +11,9 @@ from energy_management.measurement import Vector3
 CLEARLY_A = 0.5
 """A draw this much below what varies anyway is clearly less; meters and chargers are not exact."""
 
+SETTLES_AFTER_S = 6.0
+"""How long a car that takes less may be on its way down; what it draws meanwhile it does not want."""
+
 DRAWS_A = 3.0
 IDLE_A = 0.5
 """While a car draws the one or more on a phase, it does not use those on which it draws the other or less."""
@@ -30,7 +33,7 @@ class Usage:
     less_since_s : float or None
         Since when it has drawn clearly less than it may.
     most_A : float
-        The most it has drawn since then.
+        The most it has drawn since then, but for its way down.
     idle_since_s : list of float or None
         Since when each grid phase has been idle while others were not.
     phases : int
@@ -65,6 +68,8 @@ class Usage:
             self.less_since_s = None
         elif self.less_since_s is None:
             self.less_since_s, self.most_A = now_s, drawn_A
+        elif now_s - self.less_since_s <= min(SETTLES_AFTER_S, config.unused_after_s / 2):
+            self.most_A = drawn_A
         elif now_s - self.less_since_s < config.unused_after_s:
             self.most_A = max(self.most_A, drawn_A)
         else:

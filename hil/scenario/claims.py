@@ -26,7 +26,7 @@ ASSERTIONS: Language[Claim] = Language()
 
 METER_A = 0.15
 """What no meter can tell from nothing."""
-STEP_S = 0.25
+STEP_S = 0.4
 """What is seen of a moment, in steps of physics."""
 _FAULTS = ("warning", "error", "critical")
 _BEGUN_S = 10.0

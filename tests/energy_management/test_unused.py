@@ -23,6 +23,19 @@ class TestShare:
         grants = pair().run(60, None, {"a": flat(9), "b": flat(17.5)})
         assert grants == pytest.approx({"a": 11, "b": 24})
 
+    def test_what_it_draws_on_its_way_down_it_does_not_want(self) -> None:
+        grid = pair()
+        grid.run(20, None, {"a": flat(17.5), "b": flat(17.5)})
+        grid.run(3, None, {"a": flat(13), "b": flat(17.5)})
+        assert grid.run(40, None, {"a": flat(9), "b": flat(17.5)}) == pytest.approx({"a": 11, "b": 24})
+
+    def test_what_it_draws_now_and_then_it_wants(self) -> None:
+        grid = pair()
+        for _ in range(5):
+            grants = grid.run(10, None, {"a": flat(9), "b": flat(17.5)})
+            grants = grid.run(3, None, {"a": flat(13), "b": flat(17.5)})
+        assert grants["a"] == pytest.approx(15)
+
     def test_it_says_so(self) -> None:
         grid = pair()
         grid.run(60, None, {"a": flat(9), "b": flat(17.5)})
