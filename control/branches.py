@@ -101,6 +101,10 @@ class BranchKeeper:
             child_of.update(dict.fromkeys(uuids, child))
         return Branches(requests, routes, child_of)
 
+    def unheard(self, children: Mapping[str, Heard]) -> list[str]:
+        """Children that have said nothing yet."""
+        return [child for child in self._ways if child not in children]
+
     def _with_vanished(self, child: str, request: JsonObject, present: Set[str]) -> JsonObject:
         before = self._known.get(child, request)
         gone = [uuid for uuid in evse_uuids(before) if uuid not in present]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from control.branches import Branches, BranchKeeper
 from control.caution import allowed
 from control.clock import Instant
-from control.dispatch import Dispatcher, Send
+from control.dispatch import NOTICED_LATE_S, Dispatcher, Send
 from control.inbox import Inbox, Snapshot
 from control.notices import Notices
 from control.orders import Orders
@@ -20,6 +20,9 @@ from energy_management.measurement import Reading
 from energy_management.modes import Mode
 from energy_management.report import Report
 from energy_management.waits import Waits
+
+HEARD_WITHIN_S = 3.0
+"""Who lives says so every second: from then on it is told whom a manager that has just begun waits for."""
 
 FIRST_OF_ALL = 1_000_000
 """Priority above any that can be configured or ordered."""
@@ -110,10 +113,14 @@ class Manager:
         self.decision: Decision | None = None
         self.due_s = math.inf
         self._awaited: Mapping[str, float] = {}
+        self._began_s: float | None = None
+        self._knows_all = False
 
     def step(self, now: Instant) -> None:
         """Decide once, and send what is due; nothing while nothing has been heard of the tree."""
         snapshot = self._inbox.snapshot()
+        if not self._knows_who_draws(snapshot, now):
+            return
         branches = self._branches.gather(snapshot.children, now)
         request = self._request(snapshot, branches, now)
         if request is None:
@@ -140,6 +147,26 @@ class Manager:
     def waits_for(self, uuid: str) -> bool:
         """Whether shares could rise once this EVSE has answered."""
         return uuid in self._awaited
+
+    def _knows_who_draws(self, snapshot: Snapshot, now: Instant) -> bool:
+        """Tell whether every child has been heard, or what it was allowed before a restart has run out.
+
+        Limits of a manager before this one may be in force, and nothing is known of those not heard yet.
+        """
+        if self._knows_all:
+            return True
+        if self._began_s is None:
+            self._began_s = now.monotonic_s
+        unheard = self._branches.unheard(snapshot.children)
+        passed_s = now.monotonic_s - self._began_s
+        old_limits_end_s = 10 * self._config.update_interval + NOTICED_LATE_S  # their valid_for
+        self._knows_all = not unheard or passed_s >= old_limits_end_s
+        if self._knows_all:
+            self._notices.clear("start", "first limits are decided")
+        elif passed_s >= HEARD_WITHIN_S:
+            names = ", ".join(unheard)
+            self._notices.raise_("start", f"no limits yet: {names} not heard since the start, may still draw")
+        return self._knows_all
 
     def _in_force(self, held: Grants) -> Mapping[str, InForce]:
         """Collect what each EVSE may still go by, as far as it has answered, or as a node below tells."""

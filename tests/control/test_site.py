@@ -97,6 +97,14 @@ def instances() -> Iterator[list[Instance]]:
 
 
 def start(instances: list[Instance], **config: Any) -> Instance:
+    """Start an instance, so long ago that it waits for nobody that has not been heard."""
+    instance = begin(instances, **config)
+    instance.step(0)
+    instance.clock.advance(11)
+    return instance
+
+
+def begin(instances: list[Instance], **config: Any) -> Instance:
     instance = Instance(**config)
     instances.append(instance)
     return instance
@@ -207,6 +215,30 @@ def test_a_dimmed_evse_has_its_floor_whatever_the_house_draws_as_long_as_the_fus
         assert grid.children["a"].amperes[-1] == pytest.approx(expected_A, abs=0.01)
 
 
+def test_after_a_start_nobody_gets_what_one_not_heard_yet_may_still_draw(instances: list[Instance]) -> None:
+    grid = begin(instances, fuse_limit_A=32)
+    grid.ask("a", evse("a"))
+    grid.step(0)
+    assert grid.site.decision is None, "of b nothing is known"
+    grid.step(4)
+    assert grid.log.at("warning")[-1] == "no limits yet: b not heard since the start, may still draw"
+    grid.ask("b", evse("b"))
+    grid.step()
+    assert grid.site.decision is not None
+    assert "first limits are decided" in grid.log.at("info")
+
+
+def test_who_is_never_heard_is_waited_for_until_what_it_had_has_run_out(instances: list[Instance]) -> None:
+    grid = begin(instances, fuse_limit_A=32)
+    grid.step(0)
+    for _ in range(10):
+        grid.ask("a", evse("a"))
+        grid.step()
+        assert grid.site.decision is None
+    grid.step()
+    assert grid.site.decision is not None
+
+
 def test_an_evse_that_goes_on_with_what_it_has_is_told_its_limit_again(instances: list[Instance]) -> None:
     """As a connector of the bridge does that has a fault: nobody else refreshes its limit."""
     grid = start(instances, fuse_limit_A=32)
@@ -219,7 +251,7 @@ def test_an_evse_that_goes_on_with_what_it_has_is_told_its_limit_again(instances
 
 
 def test_what_cannot_be_understood_is_told_and_changes_nothing(instances: list[Instance]) -> None:
-    grid = start(instances, fuse_limit_A=32)
+    grid = begin(instances, fuse_limit_A=32)
     grid.site.handlers.request("a", "nonsense")
     grid.site.handlers.prices(None)
     grid.site.meters.on_powermeter([])
