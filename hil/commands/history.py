@@ -23,10 +23,14 @@ from hil.runtime.wire import MODULE_SCOPE
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _TITLES = {
-    SessionRow: ("EVSE", "from", "until", "Wh", "estimated", "most A", "phases", "mode"),
-    SampleRow: ("at", "EVSE", "limit A", "A", "W", "Wh"),
+    SessionRow: ("EVSE", "from (UTC)", "until", "Wh", "estimated", "most A", "phases", "mode"),
+    SampleRow: ("at (UTC)", "EVSE", "limit A", "A", "W", "Wh"),
 }
-_AS_TEXT = ("EVSE", "from", "until", "mode", "at")
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)[.\d]*Z$")
+"""People do without milliseconds, and a space lets narrow terminals break the line."""
+_DATE = len("2026-11-01")
+_TIMES = ("from (UTC)", "until", "at (UTC)")
+_AS_TEXT = ("EVSE", "mode", *_TIMES)
 
 
 def history(
@@ -61,9 +65,10 @@ def history(
 def _table(kind: type[SessionRow] | type[SampleRow], rows: Sequence[SessionRow | SampleRow]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in _TITLES[kind]:
-        table.add_column(title, justify="left" if title in _AS_TEXT else "right")
+        is_text, is_time = title in _AS_TEXT, title in _TIMES
+        table.add_column(title, justify="left" if is_text else "right", min_width=_DATE if is_time else None)
     for row in rows:
-        table.add_row(*cells(row))
+        table.add_row(*(_TIME.sub(r"\1 \2", cell) for cell in cells(row)))
     if kind is SessionRow:
         total_Wh = sum(row.energy_Wh or 0.0 for row in rows)
         table.caption = f"{len(rows)} sessions, {total_Wh / 1000.0:.1f} kWh"

@@ -86,6 +86,7 @@ def test_a_table_is_for_people(state_file: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert "22000.4" in outcome.out
     assert "3 sessions, 33.0 kWh" in outcome.out
+    assert f"{NOW - timedelta(days=9):%Y-%m-%d}" in outcome.out, "no terminal is too narrow for the date"
 
 
 def test_samples(state_file: Path) -> None:
