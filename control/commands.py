@@ -14,6 +14,7 @@ from control.clock import Clock, parse_timestamp, timestamp
 from control.external_limits import Expiry, ExternalLimits
 from control.orders import Orders, ReserveSteps
 from control.schedules import JsonObject
+from control.tree import Rating
 from energy_management.modes import Mode
 
 PAUSE = "pause"
@@ -114,8 +115,8 @@ class Commands:
         Where what is ordered goes.
     clock : Clock
         Tells when now is.
-    limits_A : callable
-        Tells the uuids of the tree at present, each with the highest current its hardware is good for.
+    ratings : callable
+        Tells the uuids of the tree at present, each with what its hardware is good for.
     fuses_A : mapping of uuid to amperes
         The module's own nodes and their fuses.
     explain : callable
@@ -131,7 +132,7 @@ class Commands:
         *,
         orders: Orders,
         clock: Clock,
-        limits_A: Callable[[], Mapping[str, float]],
+        ratings: Callable[[], Mapping[str, Rating]],
         fuses_A: Mapping[str, float],
         explain: Callable[[str], str],
         status: Callable[[], JsonObject] = dict,
@@ -139,7 +140,7 @@ class Commands:
     ) -> None:
         self._orders = orders
         self._clock = clock
-        self._limits_A = limits_A
+        self._ratings = ratings
         self._fuses_A = fuses_A
         self._explain = explain
         self._status = status
@@ -203,15 +204,15 @@ class Commands:
         return ""
 
     def _external(self, order: LimitOrder, steps: list[LimitStep]) -> ExternalLimits:
-        highest_A = self._known(order.node)
+        rating = self._known(order.node)
         for step in steps:
             _moment(step.timestamp)
             if step.limits == Limits():
                 raise RejectedError("limits need current_A, power_W or phase_count")
             if order.dimming and step.limits != Limits(power_W=step.limits.power_W):
                 raise RejectedError("a limit that dims has power_W, and nothing else")
-            if step.limits.current_A is not None and step.limits.current_A > highest_A:
-                raise RejectedError(f"{step.limits.current_A:g} A is above {highest_A:g} A of {order.node}")
+            _check(order.node, step.limits.current_A, rating.current_A, "A")
+            _check(order.node, step.limits.power_W, rating.power_W, "W")
         schedule = [_entry(step, f"{order.node}/{order.source}") for step in steps]
         return ExternalLimits(schedule_import=schedule)
 
@@ -275,11 +276,16 @@ class Commands:
         except KeyError as error:
             raise RejectedError(f"nothing has been decided for '{uuid}' yet") from error
 
-    def _known(self, uuid: str) -> float:
-        limits_A = self._limits_A()
-        if uuid not in limits_A:
-            raise RejectedError(f"unknown uuid '{uuid}', known: {', '.join(limits_A) or 'none yet'}")
-        return limits_A[uuid]
+    def _known(self, uuid: str) -> Rating:
+        ratings = self._ratings()
+        if uuid not in ratings:
+            raise RejectedError(f"unknown uuid '{uuid}', known: {', '.join(ratings) or 'none yet'}")
+        return ratings[uuid]
+
+
+def _check(uuid: str, value: float | None, highest: float, unit: str) -> None:
+    if value is not None and value > highest:
+        raise RejectedError(f"{value:g} {unit} is above {highest:g} {unit} of {uuid}")
 
 
 def _accepted(message: str) -> JsonObject:

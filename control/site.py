@@ -28,7 +28,7 @@ from control.settings import Role, Settings, Wiring, check
 from control.states import SiteStates
 from control.store import Store
 from control.suggestions import Suggestions
-from control.tree import hardware_limits_A
+from control.tree import Rating, hardware_ratings, rating_of_fuse
 from control.workings import IN_THREADS, Workings
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class EnergySite:
         self.commands = Commands(
             orders=self._orders,
             clock=clock,
-            limits_A=self._limits_A,
+            ratings=self._ratings,
             fuses_A=place.tree.fuses_A,
             explain=self._role.explain,
             status=self.status,
@@ -261,12 +261,13 @@ class EnergySite:
             if self._role.waits_for(outcome.uuid):
                 self.wake()
 
-    def _limits_A(self) -> Mapping[str, float]:
-        """Highest current that each node and EVSE of the tree is good for."""
-        limits_A = dict(self._own.fuses_A)
+    def _ratings(self) -> Mapping[str, Rating]:
+        """Tell what each node and EVSE of the tree is good for."""
+        voltage_V = self._own.root.nominal_voltage_V
+        ratings = {uuid: rating_of_fuse(fuse_A, voltage_V) for uuid, fuse_A in self._own.fuses_A.items()}
         for heard in self._inbox.snapshot().children.values():
-            limits_A.update(hardware_limits_A(heard.request))
-        return limits_A
+            ratings.update(hardware_ratings(heard.request, voltage_V))
+        return ratings
 
     @property
     def decision(self) -> Decision | None:

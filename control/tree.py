@@ -6,7 +6,7 @@ A request is taken as it came and never changed in place; what this instance kno
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from control.clock import Instant, timestamp
 from control.external_limits import ExternalLimits
@@ -163,17 +163,36 @@ def evse_uuids(request: JsonObject) -> Iterator[str]:
     return (node["uuid"] for node in walk(request) if node.get("node_type") == "Evse")
 
 
-def hardware_limits_A(request: JsonObject) -> dict[str, float]:
-    """Highest current per phase that the hardware of each EVSE of a branch takes; no limit for its nodes."""
+class Rating(NamedTuple):
+    """What hardware is good for: current per phase, and power of all phases; inf where it does not say."""
+
+    current_A: float = math.inf
+    power_W: float = math.inf
+
+
+def rating_of_fuse(fuse_A: float, nominal_voltage_V: float) -> Rating:
+    """Rating of a node with a fuse in each of three phases."""
+    return Rating(fuse_A, 3 * fuse_A * nominal_voltage_V)
+
+
+def hardware_ratings(request: JsonObject, nominal_voltage_V: float) -> dict[str, Rating]:
+    """Tell what each EVSE of a branch is good for; its nodes have no limit.
+
+    A DC charger's power is not that of its current: what it names as its power counts as well.
+    """
     return {
-        node["uuid"]: max(
-            (_value(entry.get("limits_to_root"), "ac_max_current_A", math.inf) for entry in entries),
-            default=math.inf,
-        )
-        if (entries := _entries(node, "schedule_import")) and node.get("node_type") == "Evse"
-        else math.inf
+        node["uuid"]: _hardware_rating(node, nominal_voltage_V)
+        if node.get("node_type") == "Evse"
+        else Rating()
         for node in walk(request)
     }
+
+
+def _hardware_rating(evse: JsonObject, nominal_voltage_V: float) -> Rating:
+    limits = [entry.get("limits_to_root") for entry in _entries(evse, "schedule_import")]
+    current_A = max((_value(limit, "ac_max_current_A", math.inf) for limit in limits), default=math.inf)
+    named_W = max((_value(limit, "total_power_W", 0.0) for limit in limits), default=0.0)
+    return Rating(current_A, max(rating_of_fuse(current_A, nominal_voltage_V).power_W, named_W))
 
 
 def limits_now(node: JsonObject, now: Instant) -> JsonObject:

@@ -10,7 +10,7 @@ from control.clock import timestamp
 from control.commands import Commands
 from control.orders import Orders
 from control.own_tree import OwnTree
-from control.tree import OwnNode
+from control.tree import OwnNode, Rating, rating_of_fuse
 from energy_management import EvseAttributes
 from tests.control.sample import VirtualClock, evse
 
@@ -25,7 +25,7 @@ class Fixture:
         self.commands = Commands(
             orders=self.orders,
             clock=self.clock,
-            limits_A=lambda: {"grid": 63.0, "a": 32.0, "b": 32.0},
+            ratings=lambda: {"grid": rating_of_fuse(63, 230), "a": rating_of_fuse(32, 230), "b": Rating(32)},
             fuses_A={"grid": 63.0},
             explain=lambda uuid: f"{uuid} has what it asked for",
             status=lambda: {"evses": 2},
@@ -167,6 +167,11 @@ def test_everest_wraps_an_order_in_its_one_argument(site: Fixture) -> None:
             "unknown uuid 'x', known: grid, a, b",
         ),
         ("set_limit", {"node": "a", "source": "u", "limits": {"current_A": 33}}, "33 A is above 32 A of a"),
+        (
+            "set_limit",
+            {"node": "a", "source": "u", "limits": {"power_W": 22100}},
+            "22100 W is above 22080 W of a",
+        ),
         ("set_limit", {"node": "a", "source": "u", "limits": {"current_A": -1}}, ">= 0"),
         ("set_limit", {"node": "a", "source": "u", "limits": {"current_A": float("nan")}}, ">= 0"),
         ("set_limit", {"node": "a", "source": "u", "limits": {"current_a": 10}}, "unknown field `current_a`"),

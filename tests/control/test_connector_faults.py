@@ -7,6 +7,7 @@ from control.commands import Commands
 from control.connector_faults import ConnectorFaults
 from control.notices import Notices
 from control.orders import Orders
+from control.tree import Rating
 from tests.control.sample import RecordingLog
 
 CONTACTOR = "evse_board_support/MREC17EVSEContactorFault"
@@ -72,7 +73,7 @@ def test_a_latched_fault_is_cleared_by_order() -> None:
     commands = Commands(
         orders=Orders(),
         clock=system_clock,
-        limits_A=lambda: {"carport": 16.0, "grid": 63.0},
+        ratings=lambda: {"carport": Rating(16.0), "grid": Rating(63.0)},
         fuses_A={},
         explain=str,
         resets={"carport": lambda: cleared.append("carport")},

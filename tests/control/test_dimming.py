@@ -17,7 +17,7 @@ from control.orders import Orders
 from control.own_tree import OwnTree
 from control.settings import Settings
 from control.site_file import load_site
-from control.tree import OwnNode
+from control.tree import OwnNode, Rating
 from tests.control.sample import RecordingLog, VirtualClock, entry, evse, node, watt_limits
 
 
@@ -71,7 +71,7 @@ class Dimmed:
         commands = Commands(
             orders=self.orders,
             clock=self.clock,
-            limits_A=lambda: dict.fromkeys(("grid", "garage", "a", "b", "c"), 63.0),
+            ratings=lambda: dict.fromkeys(("grid", "garage", "a", "b", "c"), Rating(63.0)),
             fuses_A={},
             explain=str,
         )
