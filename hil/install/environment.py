@@ -99,7 +99,7 @@ class Environment:
         before = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([str(self.everestpy), *([before] if before else [])])
         _run(
-            [str(self.interpreter), "-c", _TRY],
+            [str(self.interpreter), "-B", "-c", _TRY],
             "is everestpy built for this Python and machine?",
             {**os.environ, "PYTHONPATH": path},
         )
