@@ -57,6 +57,10 @@ def test_a_malformed_request_and_malformed_prices(request: Any, prices: Any, ord
         grid.site.handlers.prices(prices)
         grid.measure(0, 0, 0)
         grid.step()
+        grid.step(6)
+        grid.ask("a", evse("a"))
+        grid.measure(0, 0, 0)
+        grid.step(6)  # who has said nothing but nonsense is not waited for any longer
         assert grid.children["a"].wait_received(1)[0] >= 16
         grid.ask("a", evse("a"))
         grid.step(11)  # b is silent now, what it may still draw is held
