@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from bsp.yaml_file import FileError
 from control.site_file import SiteFile, load_site
 from hil.live import BY_PERSON, run_live
 from hil.live.plan import plan_for
 from hil.live.survey import survey
-from hil.scenario import Outcome, Scenario, load_scenario, run
+from hil.scenario import Outcome, Scenario, load_scenario, run, text_of
 
 HOUSE: Mapping[str, Any] = {
     "grid": {"fuse": "35 A", "meter": "house", "fallback": "12 A"},
@@ -92,7 +91,7 @@ class Bench:
             "assert": list(asserts),
         }
         path = self._directory / f"run_{next(self._numbers)}.yaml"
-        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        path.write_text(text_of(content), encoding="utf-8")
         return self.run_file(path)
 
     def run_file(self, path: str | Path) -> Outcome:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 USAGE = 2
 """Exit code for input that cannot be used."""
@@ -24,3 +26,14 @@ def errors_in_one_line(*expected: type[Exception]) -> Iterator[None]:
         yield
     except expected as error:
         fail(str(error), USAGE)
+
+
+def progress_bar(console: Console) -> Progress:
+    """Make a bar with how many of how many are done, and when the rest will be."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hil.commands.output import progress_bar
 from hil.soak import WINDOW_H, Result, Window, smallest, violations, window
 from hil.soak.real import RealSoak
 from hil.soak.soak import write
@@ -40,13 +40,7 @@ def soak(
     windows = [window(seed + n) for n in range(-(-hours // WINDOW_H))]
     faults: Counter[str] = Counter()
     broken: list[Result] = []
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
+    progress = progress_bar(console)
     with progress:
         task = progress.add_task("windows", total=len(windows))
         for result in _run_all(windows, jobs):

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bsp.yaml_file import FileError
-from hil.commands.output import USAGE, errors_in_one_line, fail
+from hil.commands.output import USAGE, errors_in_one_line, fail, progress_bar
 
 
 def study(
@@ -43,13 +42,7 @@ def study(
     rows = (
         run_cases(missing, scheduler=scheduler, workers=min(workers, len(missing))) if missing else iter(())
     )
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
+    progress = progress_bar(console)
     try:
         with progress:
             task = progress.add_task(asked.name, total=len(asked.cases), completed=kept)

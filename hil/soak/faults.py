@@ -45,10 +45,6 @@ def _device(random: Random, site: Json) -> str:
     return random.choice(names)
 
 
-def _everest(random: Random, site: Json) -> str:
-    return random.choice(list(site["evses"])) if site["evses"] else ""
-
-
 def _of_device(words: str) -> Maker:
     return lambda random, site, lasts_s: f"{_device(random, site)} {words} for {lasts_s} s"
 
@@ -57,18 +53,10 @@ def _of_meter(words: str) -> Maker:
     return lambda _, __, lasts_s: f"house {words} for {lasts_s} s"
 
 
-def _of_evse(words: str) -> Maker:
+def _of_one_of(section: str, words: str) -> Maker:
     def make(random: Random, site: Json, lasts_s: int) -> str:
-        evse = _everest(random, site)
-        return f"{evse} {words} for {lasts_s} s" if evse else ""
-
-    return make
-
-
-def _of_wallbox(words: str) -> Maker:
-    def make(random: Random, site: Json, lasts_s: int) -> str:
-        wallboxes = list(site.get("connectors", {}))
-        return f"{random.choice(wallboxes)} {words} for {lasts_s} s" if wallboxes else ""
+        names = list(site.get(section, {}))
+        return f"{random.choice(names)} {words} for {lasts_s} s" if names else ""
 
     return make
 
@@ -93,11 +81,11 @@ _MAKERS: Mapping[str, Maker] = {
     "wild meter": _of_meter("shows wild values"),
     "swapped words": _of_meter("swaps the words of its values"),
     "lost phase": lambda random, _, lasts_s: f"house loses L{random.randint(1, 3)} for {lasts_s} s",
-    "reboot of a wallbox": _of_wallbox("reboots"),
+    "reboot of a wallbox": _of_one_of("connectors", "reboots"),
     "line cut": lambda random, _, lasts_s: f"bus {random.choice(('line', 'lan'))} is cut for {lasts_s} s",
-    "hanging EVSE": _of_evse("hangs"),
-    "refused limits": _of_evse("refuses its limits"),
-    "nonsense": _of_evse("publishes nonsense"),
+    "hanging EVSE": _of_one_of("evses", "hangs"),
+    "refused limits": _of_one_of("evses", "refuses its limits"),
+    "nonsense": _of_one_of("evses", "publishes nonsense"),
     "killed module": lambda _, __, lasts_s: f"the module is killed for {lasts_s} s",
     "restart": lambda _, __, ___: "the module restarts",
     "clock jump": lambda random, _, __: (

@@ -1,13 +1,10 @@
 """Runs a window and tells which invariants did not hold."""
 
-import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from hil.scenario import load_scenario, run
+from hil.scenario import Scenario, run, scenario_of, text_of
 from hil.soak.window import Window
 
 
@@ -21,14 +18,15 @@ class Result:
         Which.
     broken : list of str
         Invariants that did not hold, and what was found.
-    took_s : float
-        How long it took in real time.
     """
 
     window: Window
     broken: list[str]
-    took_s: float
-    faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def faults(self) -> Counter[str]:
+        """How often each kind of fault was in it."""
+        return Counter(one.kind for one in self.window.faults)
 
 
 def violations(window: Window) -> Result:
@@ -42,17 +40,14 @@ def violations(window: Window) -> Result:
     scenario = load_scenario_of(window)
     outcome = run(scenario, window.seed)
     broken = [f"{check.text}: {check.found}" for check in outcome.checks if not check.holds]
-    return Result(window, broken, outcome.took_s, Counter(one.kind for one in window.faults))
+    return Result(window, broken)
 
 
 def write(window: Window, path: Path) -> None:
     """Write a window as a scenario, for `hil scenario`."""
-    path.write_text(yaml.safe_dump(window.document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    path.write_text(text_of(window.document), encoding="utf-8")
 
 
-def load_scenario_of(window: Window):  # type: ignore[no-untyped-def]
+def load_scenario_of(window: Window) -> Scenario:
     """Read the window's scenario."""
-    with tempfile.TemporaryDirectory(prefix="soak-") as directory:
-        path = Path(directory) / f"window_{window.seed}.yaml"
-        write(window, path)
-        return load_scenario(path)
+    return scenario_of(text_of(window.document), f"window_{window.seed}")

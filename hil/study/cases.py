@@ -1,16 +1,13 @@
 """One case of a study: a scenario with one choice of settings, on one day."""
 
 import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from hil.scenario import Outcome, Scenario, load_scenario, run
+from hil.scenario import Outcome, Scenario, run, scenario_of
 from hil.scenario.claims import METER_A
 
 Row = dict[str, Any]
@@ -49,10 +46,7 @@ class Case:
         ScenarioError
             It is not what it must be.
         """
-        with tempfile.TemporaryDirectory(prefix="study-") as directory:
-            path = Path(directory) / f"{name}.yaml"
-            path.write_text(self.text, encoding="utf-8")
-            return load_scenario(path)
+        return scenario_of(self.text, name)
 
 
 def run_case(case: Case) -> Row:
@@ -79,11 +73,6 @@ def run_case(case: Case) -> Row:
         "broken": "; ".join(f"{check.text}: {check.found}" for check in outcome.checks if not check.holds),
         "took_s": outcome.took_s,
     }
-
-
-def dumped(document: Mapping[str, Any]) -> str:
-    """Write a scenario."""
-    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)
 
 
 def _load(outcome: Outcome) -> Row:

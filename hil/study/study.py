@@ -12,9 +12,9 @@ import msgspec
 
 from bsp.yaml_file import FileError, Key, YamlFile
 from hil.plant.models import MODELS
-from hil.scenario import ScenarioError
+from hil.scenario import ScenarioError, text_of
 from hil.scenario.words import BLANKS, quantity
-from hil.study.cases import Case, dumped
+from hil.study.cases import Case
 from hil.study.document import Document
 from hil.study.habits import cars_of, evses_of, minutes
 
@@ -149,7 +149,7 @@ def _scenario_text(document: Document, day: int, title: str) -> str:
     site["evses"] = {**site.get("evses", {}), **evses}
     scenario["everest"] = {**scenario.get("everest", {}), **dict.fromkeys(evses, document.charger)}
     scenario["cars"] = {**scenario.get("cars", {}), **cars_of(document.cars, document.chargers, day)}
-    return dumped({"title": title, **scenario})
+    return text_of({"title": title, **scenario})
 
 
 def _check_case(path: Path, case: Case) -> None:
