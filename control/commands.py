@@ -213,6 +213,7 @@ class Commands:
                 raise RejectedError("a limit that dims has power_W, and nothing else")
             _check(order.node, step.limits.current_A, rating.current_A, "A")
             _check(order.node, step.limits.power_W, rating.power_W, "W")
+            _check(order.node, step.limits.phase_count, rating.phase_count, "phases")
         schedule = [_entry(step, f"{order.node}/{order.source}") for step in steps]
         return ExternalLimits(schedule_import=schedule)
 

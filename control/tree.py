@@ -164,10 +164,11 @@ def evse_uuids(request: JsonObject) -> Iterator[str]:
 
 
 class Rating(NamedTuple):
-    """What hardware is good for: current per phase, and power of all phases; inf where it does not say."""
+    """What hardware is good for: current per phase, power of all phases, their number; inf if unknown."""
 
     current_A: float = math.inf
     power_W: float = math.inf
+    phase_count: float = 3
 
 
 def rating_of_fuse(fuse_A: float, nominal_voltage_V: float) -> Rating:
@@ -192,7 +193,9 @@ def _hardware_rating(evse: JsonObject, nominal_voltage_V: float) -> Rating:
     limits = [entry.get("limits_to_root") for entry in _entries(evse, "schedule_import")]
     current_A = max((_value(limit, "ac_max_current_A", math.inf) for limit in limits), default=math.inf)
     named_W = max((_value(limit, "total_power_W", 0.0) for limit in limits), default=0.0)
-    return Rating(current_A, max(rating_of_fuse(current_A, nominal_voltage_V).power_W, named_W))
+    phase_count = max((_value(limit, "ac_max_phase_count", 3) for limit in limits), default=3)
+    power_W = max(rating_of_fuse(current_A, nominal_voltage_V).power_W, named_W)
+    return Rating(current_A, power_W, phase_count)
 
 
 def limits_now(node: JsonObject, now: Instant) -> JsonObject:

@@ -25,7 +25,11 @@ class Fixture:
         self.commands = Commands(
             orders=self.orders,
             clock=self.clock,
-            ratings=lambda: {"grid": rating_of_fuse(63, 230), "a": rating_of_fuse(32, 230), "b": Rating(32)},
+            ratings=lambda: {
+                "grid": rating_of_fuse(63, 230),
+                "a": rating_of_fuse(32, 230),
+                "b": Rating(32, phase_count=1),
+            },
             fuses_A={"grid": 63.0},
             explain=lambda uuid: f"{uuid} has what it asked for",
             status=lambda: {"evses": 2},
@@ -167,6 +171,11 @@ def test_everest_wraps_an_order_in_its_one_argument(site: Fixture) -> None:
             "unknown uuid 'x', known: grid, a, b",
         ),
         ("set_limit", {"node": "a", "source": "u", "limits": {"current_A": 33}}, "33 A is above 32 A of a"),
+        (
+            "set_limit",
+            {"node": "b", "source": "u", "limits": {"phase_count": 3}},
+            "3 phases is above 1 phases of b",
+        ),
         (
             "set_limit",
             {"node": "a", "source": "u", "limits": {"power_W": 22100}},
