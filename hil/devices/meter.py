@@ -40,6 +40,7 @@ class MeterDevice(RegisterDevice):
         super().__init__(profile, base=_MODEL_AT if profile.sunspec is not None else 0)
         self._read = read
         self._phases = profile.phases
+        self._without_sign = [n for n, p in profile.points.items() if (p.type or "").startswith("uint")]
         if profile.sunspec is not None:
             self.fixed = _sunspec_chain(profile.sunspec.model)
 
@@ -48,13 +49,10 @@ class MeterDevice(RegisterDevice):
         values = {**_SCALE_FACTORS, **dict(values_of(self._read()))}
         if self._phases == 1:
             values["power_W.total"] = values.get("power_W.L1")
-        return {name: self._as_shown(name, value) for name, value in values.items()}
-
-    def _as_shown(self, name: str, value: Value) -> Value:
-        """Drop the sign where the register has none."""
-        point = self.profile.points.get(name)
-        unsigned = point is not None and (point.type or "").startswith("uint")
-        return abs(value) if unsigned and isinstance(value, int | float) else value
+        for name in self._without_sign:
+            if isinstance(value := values.get(name), int | float):
+                values[name] = abs(value)
+        return values
 
 
 def _sunspec_chain(model: int) -> dict[int, int]:

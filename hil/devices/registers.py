@@ -59,12 +59,13 @@ class Faults:
 
     def next(self) -> "Faults":
         """Give the faults that the next request meets."""
+        if self.times is None:
+            return self
         met = dataclasses.replace(self)
-        if self.times is not None:
-            self.times -= 1
-            if self.times <= 0:
-                for field in dataclasses.fields(self):
-                    setattr(self, field.name, field.default)
+        self.times -= 1
+        if self.times <= 0:
+            for field in dataclasses.fields(self):
+                setattr(self, field.name, field.default)
         return met
 
 
@@ -102,6 +103,7 @@ class RegisterDevice:
         self._addresses = {
             name: point.address + (0 if point.absolute else base) for name, point in profile.points.items()
         }
+        self._inside: dict[tuple[Table, int, int], list[tuple[int, str, Point]]] = {}
 
     def values(self) -> Mapping[str, Value]:
         """Give the present value of each point; what is absent reads as missing."""
@@ -151,17 +153,27 @@ class RegisterDevice:
     def _registers(self, table: Table, address: int, count: int) -> dict[int, int]:
         values = self.lies.about(self.values())
         known = dict(self.fixed) if table == "holding" else {}
-        for name, point in self.profile.points.items():
-            start = self._addresses[name]
-            inside = start < address + count and address < start + point.count
-            if point.table != table or not point.readable or not inside:
-                continue
+        for start, name, point in self._points_inside(table, address, count):
             if values.get(name) is None and start in known:
                 continue  # another name of the same register has a value
             for offset, word in enumerate(self.lies.order(self._encode(point, name, values))):
                 shared = known.get(start + offset, 0) if point.mask is not None else 0
                 known[start + offset] = shared | word
         return {at: word for at, word in known.items() if address <= at < address + count}
+
+    def _points_inside(self, table: Table, address: int, count: int) -> list[tuple[int, str, Point]]:
+        """Find the points that a read meets; they are remembered, since most reads come again."""
+        span = (table, address, count)
+        if span not in self._inside:
+            self._inside[span] = [
+                (start, name, point)
+                for name, point in self.profile.points.items()
+                if point.table == table
+                and point.readable
+                and (start := self._addresses[name]) < address + count
+                and address < start + point.count
+            ]
+        return self._inside[span]
 
     def _encode(self, point: Point, name: str, values: Mapping[str, Value]) -> list[int]:
         value = values.get(name)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from energy_management.measurement import Vector3
 
-PHASES = 3
 SETTLED_A = 0.1
 
 
@@ -102,8 +101,12 @@ class Car:
     @property
     def current_A(self) -> Vector3:
         """Current on the connector's L1, L2, L3."""
-        drawn = [self._level_A if phase < self._phases else 0.0 for phase in range(PHASES)]
-        return (drawn[0], drawn[1], drawn[2])
+        level_A, phases = self._level_A, self._phases
+        return (
+            level_A if phases > 0 else 0.0,
+            level_A if phases > 1 else 0.0,
+            level_A if phases > 2 else 0.0,
+        )
 
     def advance(self, dt_s: float, offer_A: float, phases: int, voltage_V: float) -> None:
         """Let time pass.

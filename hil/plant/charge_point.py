@@ -130,8 +130,8 @@ class ChargePoint:
     @property
     def voltage_V(self) -> Vector3:
         """Phase to neutral; 0 on phases that are not wired."""
-        wired = [self._voltage_V if phase < self.phases else 0.0 for phase in range(3)]
-        return (wired[0], wired[1], wired[2])
+        volts, phases = self._voltage_V, self._phases
+        return (volts, volts if phases > 1 else 0.0, volts if phases > 2 else 0.0)
 
     @property
     def power_W(self) -> float:

@@ -113,8 +113,9 @@ class EvseManager:
         held = self._plugged_s < self._auth_after_s or self._switching_s > 0.0
         self.point.set_limit(0.0 if held else self.limit_A)
         self.point.advance(dt_s)
+        voltage_V = self.point.voltage_V
         for phase, current in enumerate(self.current_A):
-            self._imported_Wh[phase] += current * self.point.voltage_V[phase] * dt_s / 3600.0
+            self._imported_Wh[phase] += current * voltage_V[phase] * dt_s / 3600.0
         return self._enter(self._observed_state(), dt_s)
 
     @property
@@ -127,7 +128,7 @@ class EvseManager:
         timestamp = _rfc3339(now)
         return {
             "children": [],
-            "energy_usage_root": self._powermeter(now),
+            "energy_usage_root": self._powermeter(timestamp),
             "evse_state": self.evse_state,
             "node_type": "Evse",
             "priority_request": priority,
@@ -212,7 +213,7 @@ class EvseManager:
             "ac_supports_changing_phases_during_charging": self._switches_phases,
         }
 
-    def _powermeter(self, now: datetime) -> Json:
+    def _powermeter(self, timestamp: str) -> Json:
         """Read the meter on the grid side, as EVerest's ``Powermeter`` type."""
         current, voltage = self.current_A, self.point.voltage_V
         power = [i * u for i, u in zip(current, voltage, strict=True)]
@@ -223,7 +224,7 @@ class EvseManager:
             "meter_id": f"{self.module_id} meter",
             "phase_seq_error": False,
             "power_W": {**_per_phase(power), "total": sum(power)},
-            "timestamp": _rfc3339(now),
+            "timestamp": timestamp,
             "voltage_V": _per_phase(voltage),
         }
 
@@ -239,4 +240,4 @@ def _per_phase(values: "Vector3 | list[float]") -> dict[str, float]:
 
 
 def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

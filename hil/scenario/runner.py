@@ -49,7 +49,7 @@ CHANGE_A, MOVE_A = 0.05, 1.2
 """Smaller changes of a limit are none; larger ones, of limits and currents, matter."""
 DRIFT_A = 0.4
 """Whoever leaps must not sleep through more."""
-EXPLAIN_S = 5.0
+EXPLAIN_S = 15.0
 _DECIMALS = re.compile(r"(\.\d)\d+")
 _WAITING = ("turn", "wait")
 """Words of reasons that will not hold for long."""
