@@ -1,6 +1,7 @@
 """A charge point: control pilot, contactor, and the car that may hang on it."""
 
 from energy_management.measurement import Vector3
+from hil.plant.cable import far_end_V
 from hil.plant.car import Car
 
 THRESHOLD_A = 5.9
@@ -38,9 +39,13 @@ class ChargePoint:
         Phase to neutral.
     car : Car or None
         A car that is plugged in from the start.
+    feed_ohm : float
+        Resistance of each conductor of the cable that feeds it.
 
     Attributes
     ----------
+    cable_A : float or None
+        Ampacity of the cable that came with the car; None where the charger has one of its own.
     limit_A : float
         Last limit it was given; 0 at the start.
     energy_Wh : float
@@ -64,6 +69,7 @@ class ChargePoint:
         phases: int = 3,
         voltage_V: float = 230.0,
         car: Car | None = None,
+        feed_ohm: float = 0.0,
     ) -> None:
         self.max_current_A = max_current_A
         self.limit_A = 0.0
@@ -78,7 +84,9 @@ class ChargePoint:
         self.contactor_closed = False
         self.opened_under_load = 0
         self.car = car
+        self.cable_A: float | None = None
         self._voltage_V = voltage_V
+        self._feed_ohm = feed_ohm
         self._offer_A = 0.0
         self._since_pilot_s = PILOT_PAUSE_S
         self._in_state_s = 0.0
@@ -130,27 +138,41 @@ class ChargePoint:
     @property
     def voltage_V(self) -> Vector3:
         """Phase to neutral; 0 on phases that are not wired."""
-        volts, phases = self._voltage_V, self._phases
-        return (volts, volts if phases > 1 else 0.0, volts if phases > 2 else 0.0)
+        one, two, three = self.fed_V
+        return (one, two if self._phases > 1 else 0.0, three if self._phases > 2 else 0.0)
+
+    @property
+    def fed_V(self) -> Vector3:
+        """Voltage at its terminals: that of the grid, less what the cable that feeds it loses."""
+        volts = self._voltage_V
+        if not self._feed_ohm:
+            return volts, volts, volts
+        return far_end_V(volts, self.current_A, self._feed_ohm)
 
     @property
     def power_W(self) -> float:
         """Sum over the phases."""
-        return sum(self.current_A) * self._voltage_V
+        (i1, i2, i3), (u1, u2, u3) = self.current_A, self.fed_V
+        return i1 * u1 + i2 * u2 + i3 * u3
+
+    @property
+    def most_A(self) -> float:
+        """The most that it may offer to whoever is plugged in: its rating, or what the cable bears."""
+        return self.max_current_A if self.cable_A is None else min(self.max_current_A, self.cable_A)
 
     def set_limit(self, current_A: float) -> None:
         """Take a new limit per phase."""
         if not self.ignores_limit:
             self.limit_A = current_A
 
-    def plug_in(self, car: Car) -> None:
-        """Connect a car."""
-        self.car = car
+    def plug_in(self, car: Car, cable_A: float | None = None) -> None:
+        """Connect a car, by a cable that came with it or by the charger's own."""
+        self.car, self.cable_A = car, cable_A
         car.plug_in()
 
     def unplug(self) -> Car | None:
         """Take the car off; the contactor opens with the pilot contact, before the power contacts part."""
-        car, self.car = self.car, None
+        car, self.car, self.cable_A = self.car, None, None
         if car:
             car.advance(0.0, 0.0, 0, self._voltage_V)
         self.contactor_closed = False
@@ -163,7 +185,7 @@ class ChargePoint:
         self._move_pilot(dt_s)
         if self.car:
             connected = self._phases if self.contactor_closed and self.is_fed else 0
-            self.car.advance(dt_s, self._offer_A, connected, self._voltage_V)
+            self.car.advance(dt_s, self._offer_A, connected, self.fed_V[0])
         self._in_state_s = self._in_state_s + dt_s if self.state == before else 0.0
         self._move_contactor()
         self.energy_Wh += self.power_W * dt_s / 3600.0
@@ -183,7 +205,7 @@ class ChargePoint:
     def _wanted_offer_A(self) -> float:
         if self.car is None or self._switching_s > 0.0 or self.limit_A <= THRESHOLD_A:
             return 0.0
-        return max(MINIMUM_OFFER_A, min(self.limit_A, self.max_current_A))
+        return max(MINIMUM_OFFER_A, min(self.limit_A, self.most_A))
 
     def _switch_phases(self, dt_s: float) -> None:
         """Move the phase contact amid the pause, when the car has stopped or was cut off."""

@@ -149,7 +149,7 @@ class EvseManager:
                             self.point.max_current_A, " update_max_current_limit"
                         )
                     },
-                    "limits_to_root": self._capabilities(6.0, self.point.max_current_A),
+                    "limits_to_root": self._import_capabilities(),
                     "timestamp": timestamp,
                 }
             ],
@@ -200,6 +200,14 @@ class EvseManager:
 
     def _sourced(self, value: float, source: str) -> Json:
         return {"source": f"{self.module_id}{source}", "value": value}
+
+    def _import_capabilities(self) -> Json:
+        """Say what the hardware can take, and the cable, where that bears less."""
+        point = self.point
+        capabilities = self._capabilities(6.0, point.max_current_A)
+        if point.most_A < point.max_current_A:
+            capabilities["ac_max_current_A"] = self._sourced(point.most_A, "/pp_ampacity")
+        return capabilities
 
     def _capabilities(self, min_current_A: float, max_current_A: float) -> Json:
         """Say toward the root what the board support reports."""

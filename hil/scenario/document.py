@@ -23,6 +23,8 @@ class CarSection(Section, frozen=True, kw_only=True):
         State of charge when it comes, and where it stops asking.
     wants : str or None
         Energy after which it stops asking, in place of `target`.
+    cable : Amperes or None
+        What its charging cable is coded for; without it, the charger has one of its own.
     """
 
     at: str
@@ -39,6 +41,7 @@ class CarSection(Section, frozen=True, kw_only=True):
     reaction: Seconds | None = None
     ramp: Amperes | None = None
     sleeps_after: int | None = None
+    cable: Amperes | None = None
 
 
 class LoadSection(Section, frozen=True, kw_only=True):
@@ -132,6 +135,8 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
         Who is there.
     wiring : mapping of EVSE to rotation
         How it is really wired, where the site file does not know or is wrong.
+    cables : mapping of EVSE to cable
+        What feeds it, as ``40 m of 6 mm2``, and makes its meter see less voltage than that of the grid.
     events : mapping of moment to sentences
         What happens when.
     assertions : list of str
@@ -157,6 +162,7 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
     loads: dict[str, LoadSection] = msgspec.field(default_factory=dict)
     everest: dict[str, EverestSection] = msgspec.field(default_factory=dict)
     wiring: dict[str, PhaseRotation] = msgspec.field(default_factory=dict)
+    cables: dict[str, str] = msgspec.field(default_factory=dict)
     events: dict[str, Any] = msgspec.field(default_factory=dict)
     assertions: list[str] = msgspec.field(default_factory=list)
     shows: list[str] = msgspec.field(default_factory=list)

@@ -49,10 +49,17 @@ class Evse:
     _limits: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @classmethod
-    def of_everest(cls, name: str, node: str, rotation: Rotation, hardware: EverestSection | None) -> "Evse":
+    def of_everest(
+        cls,
+        name: str,
+        node: str,
+        rotation: Rotation,
+        hardware: EverestSection | None,
+        feed_ohm: float = 0.0,
+    ) -> "Evse":
         """Make one that EVerest manages."""
         given = hardware or EverestSection()
-        point = ChargePoint(max_current_A=given.max_current, phases=given.phases)
+        point = ChargePoint(max_current_A=given.max_current, phases=given.phases, feed_ohm=feed_ohm)
         manager = EvseManager(name, point, switches_phases=given.switches_phases)
         return cls(name, node, rotation, point, manager, given.measured)
 

@@ -303,6 +303,10 @@ def _bounce(world: World, evse: str) -> Undo:
 # -- EVerest's EVSEs, the module, the clock
 
 
+OF_EVEREST = ("hangs", "refuses its limits", "publishes nonsense")
+"""What only a module of EVerest can do."""
+
+
 def _everest_fault(world: World, evse: str, name: str) -> Undo:
     setattr(world.stage.evses[evse], name, True)
     return lambda: setattr(world.stage.evses[evse], name, False)
@@ -355,4 +359,4 @@ def _on(amperes: float, phases: tuple[int, ...]) -> Vector3:
     return one, two, three
 
 
-__all__ = ["EVENTS", "Happening", "Undo"]
+__all__ = ["EVENTS", "OF_EVEREST", "Happening", "Undo"]

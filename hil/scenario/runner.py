@@ -11,22 +11,20 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from control.clock import Instant
 from control.manager import Decision
 from control.schedules import JsonObject
 from control.tree import limits_now, walk
+from hil.scenario.agenda import Agenda
 from hil.scenario.claims import ASSERTIONS, Look
 from hil.scenario.clock import SiteClock, VirtualLoop
-from hil.scenario.happenings import EVENTS, Happening
 from hil.scenario.module import VirtualModule
 from hil.scenario.outcome import Check, Move, Outcome
-from hil.scenario.recording import LogEntry, Recorder, Spell, States, phase_names
+from hil.scenario.recording import LogEntry, Recorder, States, phase_names
 from hil.scenario.scenario import VOLTAGE_V, Scenario
 from hil.scenario.stage import Stage
 from hil.scenario.words import WordsError
@@ -97,15 +95,6 @@ def log_of_bridge(handler: logging.Handler) -> Iterator[None]:
         logger.level, logger.propagate = before
 
 
-@dataclass
-class _Due:
-    """Something that is to be done."""
-
-    at_s: float
-    number: int
-    do: Callable[[], None]
-
-
 class Run:
     """One run.
 
@@ -128,8 +117,7 @@ class Run:
         self._log: list[LogEntry] = []
         self.module = self._new_module(scenario, directory / "state.db")
         self._world = World(scenario, self._stage, self.module, self._clock)
-        self._agenda = self._planned()
-        self._events: list[Spell] = []
+        self._agenda = Agenda(self._world)
         self._moves: list[Move] = []
         self._phases = {name: evse.point.phase_switches for name, evse in self._stage.evses.items()}
         self._under_load = dict.fromkeys(self._stage.evses, 0)
@@ -163,7 +151,7 @@ class Run:
                 self._leap(leap_s)
                 continue
             tick_s = TICK_S if not self._stage.is_settled else CALM_TICK_S
-            tick_s = min(tick_s, self._next_due_s() - now_s, lasts_s - now_s)
+            tick_s = min(tick_s, self._agenda.next_s - now_s, lasts_s - now_s)
             await asyncio.sleep(max(tick_s, 1e-3))
             self._live(self._clock.now_s - now_s)
         self.module.kill()
@@ -197,7 +185,7 @@ class Run:
             evses=list(stage.evses),
             cars=list(stage.cars),
             states={name: states.spells for name, states in self._states.items()},
-            events=self._events,
+            events=self._agenda.events,
             log=self._log,
             reasons={name: states.spells for name, states in self._reasons.items()},
             moves=self._moves,
@@ -211,54 +199,9 @@ class Run:
         outcome.checks = judge(self._scenario, outcome)
         return outcome
 
-    # -- the agenda
-
-    def _planned(self) -> list[_Due]:
-        due: list[_Due] = []
-
-        def add(at_s: float, do: Callable[[], None]) -> None:
-            due.append(_Due(at_s, len(due), do))
-
-        for name, plan in self._scenario.cars.items():
-            add(plan.arrives_s, partial(self._arrive, name, plan.evse))
-            if plan.leaves_s is not None:
-                add(plan.leaves_s, partial(self._leave, name))
-        for line in self._scenario.events:
-            sentence, blanks = EVENTS.read(line.text, self._scenario.names)
-            add(line.at_s, partial(self._happen, line.text, sentence.meaning, blanks))
-        return sorted(due, key=lambda item: (item.at_s, item.number))
-
-    def _next_due_s(self) -> float:
-        return self._agenda[0].at_s if self._agenda else math.inf
-
     def _do_what_is_due(self) -> None:
-        now_s = self._clock.now_s
-        while self._agenda and self._agenda[0].at_s <= now_s + 1e-6:
-            self._agenda.pop(0).do()
-            self._eventful_until_s = now_s + AFTER_EVENT_S
-
-    def _arrive(self, car: str, evse: str) -> None:
-        self._stage.plug_in(car, evse)
-        self._events.append(Spell(f"{car} comes to {evse}", self._clock.now_s, self._clock.now_s))
-
-    def _leave(self, car: str) -> None:
-        self._stage.unplug(car)
-        self._events.append(Spell(f"{car} leaves", self._clock.now_s, self._clock.now_s))
-
-    def _happen(self, text: str, happening: Happening, blanks: dict[str, object]) -> None:
-        now_s = self._clock.now_s
-        duration = blanks.pop("duration", None)
-        undo = happening(self._world, **blanks)
-        ends_s = now_s
-        if isinstance(expires_s := blanks.get("duration2"), float):
-            self._agenda.append(_Due(now_s + abs(expires_s), 1 << 30, lambda: None))  # not to leap over it
-            self._agenda.sort(key=lambda item: (item.at_s, item.number))
-        if isinstance(duration, float):
-            ends_s += duration
-            if undo is not None:
-                self._agenda.append(_Due(ends_s, 1 << 30, undo))
-                self._agenda.sort(key=lambda item: (item.at_s, item.number))
-        self._events.append(Spell(text, now_s, min(ends_s, self._scenario.lasts_s)))
+        if self._agenda.do_what_is_due():
+            self._eventful_until_s = self._clock.now_s + AFTER_EVENT_S
 
     # -- looking
 
@@ -360,7 +303,7 @@ class Run:
             return 0.0
         self._leap_s = min(2.0 * self._leap_s, self._longest_leap_s())
         margin_s = self.module.settles_in_s + 0.5
-        until_s = min(self._next_due_s(), self._scenario.lasts_s, now_s + self._stage.steady_for_s)
+        until_s = min(self._agenda.next_s, self._scenario.lasts_s, now_s + self._stage.steady_for_s)
         return min(self._leap_s, until_s - now_s - margin_s)
 
     def _longest_leap_s(self) -> float:

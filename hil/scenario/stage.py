@@ -134,7 +134,7 @@ class Stage:
         self.unplug(car)
         place = self.evses[evse]
         place.point.unplug()
-        place.point.plug_in(self.cars[car])
+        place.point.plug_in(self.cars[car], self._scenario.cars[car].cable_A)
         place.car = car
 
     def unplug(self, car: str) -> None:
@@ -152,7 +152,7 @@ class Stage:
         for evse, meter in self._metered_evses().items():
             if meter == name:
                 point = self.evses[evse].point
-                return self._reading(point.current_A, point.energy_Wh, 0.0)
+                return self._reading(point.current_A, point.energy_Wh, 0.0, point.fed_V)
         return self._reading(ZERO, 0.0, 0.0)
 
     def _metered_nodes(self) -> Mapping[str, str | None]:
@@ -196,13 +196,12 @@ class Stage:
                 if breaker.may_have_tripped:
                     self.tripped_at_s.setdefault(node, self.now_s)
 
-    def _reading(self, current_A: Vector3, imported_Wh: float, exported_Wh: float) -> Reading:
+    def _reading(
+        self, current_A: Vector3, imported_Wh: float, exported_Wh: float, true_V: Vector3 = (VOLTAGE_V,) * 3
+    ) -> Reading:
         gauss = self._random.gauss
-        voltage = (
-            VOLTAGE_V + gauss(0, NOISE_V),
-            VOLTAGE_V + gauss(0, NOISE_V),
-            VOLTAGE_V + gauss(0, NOISE_V),
-        )
+        u1, u2, u3 = true_V
+        voltage = (u1 + gauss(0, NOISE_V), u2 + gauss(0, NOISE_V), u3 + gauss(0, NOISE_V))
         one, two, three = (i + gauss(0, NOISE_A) for i in current_A)
         power = (one * voltage[0], two * voltage[1], three * voltage[2])
         return Reading(
@@ -219,13 +218,15 @@ class Stage:
     def _everest_evse(self, name: str) -> Evse:
         hardware = self._scenario.everest.get(name)
         section = self._scenario.site.evses[name]
-        return Evse.of_everest(name, section.node, self._scenario.rotations[name], hardware)
+        feed_ohm = self._scenario.feeds_ohm.get(name, 0.0)
+        return Evse.of_everest(name, section.node, self._scenario.rotations[name], hardware, feed_ohm)
 
     def _connector(self, name: str, config: ConnectorConfig) -> Evse:
         section = self._scenario.site.connectors[name]
         point = ChargePoint(
             max_current_A=min(config.maximum_A, config.profile.current_limit.maximum),
             phases=config.profile.phases,
+            feed_ohm=self._scenario.feeds_ohm.get(name, 0.0),
         )
         return Evse(name, section.node, self._scenario.rotations[name], point)
 

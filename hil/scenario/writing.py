@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from hil.scenario.scenario import Scenario, load_scenario
+from hil.scenario.reader import load_scenario
+from hil.scenario.scenario import Scenario
 
 
 def text_of(document: Mapping[str, Any]) -> str:

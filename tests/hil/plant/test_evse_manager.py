@@ -50,6 +50,19 @@ def test_a_whole_session() -> None:
     assert list(run(evse, 2, limits())) == ["Finished*", "Unplugged"]
 
 
+def test_the_cable_is_told_to_the_tree_as_long_as_it_is_there() -> None:
+    evse = charging()
+
+    def most() -> dict[str, Any]:
+        most: dict[str, Any] = evse.request(NOW)["schedule_import"][0]["limits_to_root"]["ac_max_current_A"]
+        return most
+
+    assert most() == {"value": 32.0, "source": "evse/evse_board_support_caps"}
+    evse.point.unplug()
+    evse.point.plug_in(Car(), 13.0)
+    assert most() == {"value": 13.0, "source": "evse/pp_ampacity"}
+
+
 def test_no_current_before_the_card_is_shown() -> None:
     evse = EvseManager("evse", ChargePoint(car=Car()), auth_after_s=5)
     list(run(evse, 4, limits()))

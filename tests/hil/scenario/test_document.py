@@ -65,6 +65,21 @@ def test_times_and_quantities_are_read_as_they_are_written(tmp_path: Path) -> No
             "eats 20 A",
             "home.yaml:12 events.18:05: 'house eats 20 A on L1 for 30 s' is not understood",
         ),
+        (
+            "wants: 7 kWh",
+            "cable: 16 A",
+            "home.yaml:9 cars.zoe.cable: must be one of 13 A, 20 A, 32 A, 63 A, as cables are coded",
+        ),
+        (
+            "house: {",
+            "cables: {garage: 6 mm2}\nhouse: {",
+            "home.yaml:10 cables.garage: must be a cable like 40 m of 6 mm2, not '6 mm2'",
+        ),
+        (
+            "house draws 20 A more on L1",
+            "the contactor of garage welds",
+            "home.yaml:12 events.18:05: garage has no contactors in the site file",
+        ),
         ("house:", "hose:", "home.yaml:10 hose: unknown key (did you mean 'house'?)"),
     ],
 )
