@@ -49,4 +49,7 @@ def parse_timestamp(text: str) -> datetime:
         It is no such time.
     """
     moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:  # an offset that leads out of the calendar
+        raise ValueError(f"'{text}' is out of range") from error

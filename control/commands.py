@@ -3,7 +3,7 @@
 Nothing ordered here can lift a fuse: limits are joined with it by minimum, a reserve only takes away from it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from control.clock import Clock, parse_timestamp, timestamp
-from control.external_limits import Expiry, ExternalLimits
+from control.external_limits import EVEREST_SOURCE, Expiry, ExternalLimits
 from control.orders import Orders, ReserveSteps
 from control.schedules import JsonObject
 from control.tree import Rating
@@ -19,6 +19,12 @@ from energy_management.modes import Mode
 
 PAUSE = "pause"
 """Source of the limit that pauses an EVSE; not to be taken by anyone else."""
+
+_NOT_OF_THIS = {
+    PAUSE: "use the commands pause and resume",
+    EVEREST_SOURCE: "set_external_limits of the interface of that name sets it",
+}
+"""Sources that only somebody else sets, and how."""
 
 GET_STATUS = "get_status"
 """The one command that is answered with more than words."""
@@ -117,6 +123,10 @@ class Commands:
         Tells when now is.
     ratings : callable
         Tells the uuids of the tree at present, each with what its hardware is good for.
+    evses : callable
+        Tells which of them are EVSEs.
+    decides : bool
+        This instance decides about EVSEs; a node passes on what others decide.
     fuses_A : mapping of uuid to amperes
         The module's own nodes and their fuses.
     explain : callable
@@ -133,6 +143,8 @@ class Commands:
         orders: Orders,
         clock: Clock,
         ratings: Callable[[], Mapping[str, Rating]],
+        evses: Callable[[], Collection[str]],
+        decides: bool = True,
         fuses_A: Mapping[str, float],
         explain: Callable[[str], str],
         status: Callable[[], JsonObject] = dict,
@@ -141,6 +153,8 @@ class Commands:
         self._orders = orders
         self._clock = clock
         self._ratings = ratings
+        self._evses = evses
+        self._decides = decides
         self._fuses_A = fuses_A
         self._explain = explain
         self._status = status
@@ -186,8 +200,7 @@ class Commands:
             return _rejected(f"{name}: {error}")
 
     def _set_limit(self, order: LimitOrder) -> str:
-        if order.source == PAUSE:
-            raise RejectedError(f"source '{PAUSE}' is taken: use the command {PAUSE}")
+        _check_source(order.source)
         if (order.limits is None) == (order.schedule is None):
             raise RejectedError("give either limits or schedule")
         if (order.valid_for_s is None) != (order.fallback is None):
@@ -197,13 +210,13 @@ class Commands:
         expiry = None
         if order.valid_for_s is not None and order.fallback is not None:
             fallback = [LimitStep(timestamp=timestamp(now.utc), limits=order.fallback)]
-            expiry = Expiry.after(order.valid_for_s, now, self._external(order, fallback))
+            expiry = Expiry.after(order.valid_for_s, now, self._external(order, fallback, " fallback"))
         self._orders.set_limit(
             order.node, order.source, self._external(order, steps), expiry, is_dimming=order.dimming
         )
         return ""
 
-    def _external(self, order: LimitOrder, steps: list[LimitStep]) -> ExternalLimits:
+    def _external(self, order: LimitOrder, steps: list[LimitStep], suffix: str = "") -> ExternalLimits:
         rating = self._known(order.node)
         for step in steps:
             _moment(step.timestamp)
@@ -214,11 +227,12 @@ class Commands:
             _check(order.node, step.limits.current_A, rating.current_A, "A")
             _check(order.node, step.limits.power_W, rating.power_W, "W")
             _check(order.node, step.limits.phase_count, rating.phase_count, "phases")
-        schedule = [_entry(step, f"{order.node}/{order.source}") for step in steps]
+        schedule = [_entry(step, f"{order.node}/{order.source}{suffix}") for step in steps]
         return ExternalLimits(schedule_import=schedule)
 
     def _clear_limit(self, order: LimitEnd) -> str:
         self._known(order.node)
+        _check_source(order.source)
         self._orders.clear_limit(order.node, order.source)
         return ""
 
@@ -241,7 +255,9 @@ class Commands:
         return ""
 
     def _set_evse(self, order: EvseOrder) -> str:
-        self._known(order.uuid)
+        self._known_evse(order.uuid)
+        if not self._decides:
+            raise RejectedError("a node passes limits on, order it of the manager above it")
         changes: dict[str, object] = {
             name: value
             for name in ("priority", "weight", "phase_rotation", "mode")
@@ -271,7 +287,7 @@ class Commands:
         return ""
 
     def _explained(self, uuid: str) -> str:
-        self._known(uuid)
+        self._known_evse(uuid)
         try:
             return self._explain(uuid)
         except KeyError as error:
@@ -282,6 +298,19 @@ class Commands:
         if uuid not in ratings:
             raise RejectedError(f"unknown uuid '{uuid}', known: {', '.join(ratings) or 'none yet'}")
         return ratings[uuid]
+
+    def _known_evse(self, uuid: str) -> None:
+        self._known(uuid)
+        evses = self._evses()
+        if uuid not in evses:
+            raise RejectedError(f"'{uuid}' is no EVSE, known: {', '.join(evses) or 'none yet'}")
+
+
+def _check_source(source: str) -> None:
+    if source in _NOT_OF_THIS:
+        raise RejectedError(f"source '{source}' is taken: {_NOT_OF_THIS[source]}")
+    if not source.isprintable():
+        raise RejectedError("source has characters that cannot be printed")
 
 
 def _check(uuid: str, value: float | None, highest: float, unit: str) -> None:

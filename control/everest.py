@@ -43,7 +43,7 @@ class Outside:
     broker : Broker
         EVerest's broker.
     has_trunk : bool
-        The one child is the trunk.
+        The first child is the trunk.
     has_powermeter : bool
         A grid meter is connected.
     has_control : bool

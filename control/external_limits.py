@@ -25,11 +25,22 @@ class LimitError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ExternalLimits:
-    """What one source asks for. An empty schedule sets no limit in that direction."""
+    """What one source, or all of them joined, asks for. An empty schedule sets no limit in that direction.
+
+    Attributes
+    ----------
+    schedule_import, schedule_export : Schedule
+        Limits.
+    schedule_setpoints : list of SetpointEntry
+        Setpoints.
+    is_dimming : bool
+        Some of it is from a grid operator that dims: its watts are about EVSEs alone.
+    """
 
     schedule_import: Schedule = field(default_factory=list)
     schedule_export: Schedule = field(default_factory=list)
     schedule_setpoints: list[JsonObject] = field(default_factory=list)
+    is_dimming: bool = False
 
     @classmethod
     def from_json(cls, value: object) -> "ExternalLimits":
@@ -144,6 +155,7 @@ class LimitBook:
             combine(limits.schedule_import for limits in active),
             combine(limits.schedule_export for limits in active),
             [setpoint for limits in active for setpoint in limits.schedule_setpoints],
+            self.is_dimmed,
         )
 
     def to_json(self) -> JsonObject:

@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -17,6 +18,8 @@ from control.schedules import JsonObject
 ROOT = "everest_api/energy_manager"
 MAX_PAYLOAD_BYTES = 64 * 1024
 QOS = 1
+
+_RETAINED = "a command must not be retained, it would be carried out again whenever this module connects"
 
 
 class MqttApi:
@@ -118,14 +121,18 @@ class MqttApi:
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         name = message.topic.rpartition("/")[2]
-        answer = self._answer(name, bytes(message.payload))
+        answer = (
+            _rejected(f"{name}: {_RETAINED}")
+            if message.retain
+            else self._answer(name, bytes(message.payload))
+        )
         self._client.publish(f"{self.root}/reply/{name}", json.dumps(answer), QOS)
 
     def _answer(self, name: str, payload: bytes) -> JsonObject:
         if len(payload) > MAX_PAYLOAD_BYTES:
             return _rejected(f"{name}: {len(payload)} bytes are more than {MAX_PAYLOAD_BYTES}")
         try:
-            call = json.loads(payload)
+            call = json.loads(payload, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             return _rejected(f"{name}: no JSON: {error}")
         if not isinstance(call, dict) or not call.keys() <= {"id", "args"}:
@@ -138,6 +145,10 @@ def _send_at_once(_client: mqtt.Client, _userdata: object, sock: object) -> None
     """Without Nagle's delay, which costs 40 ms for each message."""
     if isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _rejected(message: str) -> JsonObject:

@@ -28,7 +28,7 @@ from control.settings import Role, Settings, Wiring, check
 from control.states import SiteStates
 from control.store import Store
 from control.suggestions import Suggestions
-from control.tree import Rating, hardware_ratings, rating_of_fuse
+from control.tree import Rating, evse_uuids, hardware_ratings, rating_of_fuse
 from control.workings import IN_THREADS, Workings
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class EnergySite:
             orders=self._orders,
             clock=clock,
             ratings=self._ratings,
+            evses=self._evses,
+            decides=node is None,
             fuses_A=place.tree.fuses_A,
             explain=self._role.explain,
             status=self.status,
@@ -269,6 +271,11 @@ class EnergySite:
             ratings.update(hardware_ratings(heard.request, voltage_V))
         return ratings
 
+    def _evses(self) -> list[str]:
+        """Uuids of the EVSEs of the tree."""
+        children = self._inbox.snapshot().children.values()
+        return [uuid for heard in children for uuid in evse_uuids(heard.request)]
+
     @property
     def decision(self) -> Decision | None:
         """The last one; None before the first."""
@@ -288,6 +295,6 @@ def _broker(everest: Broker, site_file: SiteFile | None) -> Broker:
 
 
 def _wiring(outside: Outside, site_file: SiteFile | None) -> Wiring:
-    trunks = len(outside.children) if outside.has_trunk else 0
+    trunks = int(outside.has_trunk)  # one at most
     connectors, nodes = (len(site_file.connectors), len(site_file.nodes)) if site_file else (0, 0)
     return Wiring(trunks, len(outside.children) - trunks, connectors, nodes)

@@ -91,7 +91,9 @@ class OwnNode:
             ("schedule_import", external.schedule_import),
             ("schedule_export", external.schedule_export),
         ):
-            schedule = combine([self._fuse_schedule(reserve_A, now), self._enhanced(limits)])
+            # Watts that dim are about EVSEs alone; amperes would be about all loads.
+            enhanced = limits if external.is_dimming else self._enhanced(limits)
+            schedule = combine([self._fuse_schedule(reserve_A, now), enhanced])
             request[direction] = from_now(with_prices(schedule, prices.get(direction, [])), now.utc)
         if usage is not None:
             request["energy_usage_root"] = usage

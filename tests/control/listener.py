@@ -45,8 +45,13 @@ class Listener:
     def wait_for(self, name: str, value: Any) -> None:
         self.wait(lambda seen: seen.get(name) == value)
 
-    def send(self, name: str, payload: bytes) -> None:
-        self._client.publish(f"{ROOT}{name}", payload, 1)
+    def wait_for_topic(self, name: str) -> None:
+        """Wait until the broker has had something on a topic."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: f"{ROOT}{name}" in self._topics, WITHIN_S), self._topics
+
+    def send(self, name: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(f"{ROOT}{name}", payload, 1, retain)
 
     def close(self) -> None:
         """Leave nothing on the broker that another test could take for its own."""

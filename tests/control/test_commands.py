@@ -18,7 +18,7 @@ from tests.control.sample import VirtualClock, evse
 class Fixture:
     """A node of 63 A with two EVSEs of 32 A."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, decides: bool = True) -> None:
         self.clock = VirtualClock()
         self.changes = 0
         self.orders = Orders({"a": EvseAttributes(priority=1)}, {"grid": 5.0}, self.changed)
@@ -30,6 +30,8 @@ class Fixture:
                 "a": rating_of_fuse(32, 230),
                 "b": Rating(32, phase_count=1),
             },
+            evses=lambda: "ab",
+            decides=decides,
             fuses_A={"grid": 63.0},
             explain=lambda uuid: f"{uuid} has what it asked for",
             status=lambda: {"evses": 2},
@@ -54,6 +56,15 @@ class Fixture:
 
     def amperes(self, uuid: str = "grid") -> float:
         """Lowest limit in force on a node or EVSE."""
+        value: float = self._limit(uuid)["value"]
+        return value
+
+    def source(self) -> str:
+        """Who has set that of the node."""
+        source: str = self._limit("grid")["source"]
+        return source
+
+    def _limit(self, uuid: str) -> dict[str, Any]:
         now = self.clock()
         tree = OwnTree(OwnNode("grid", 63.0)).request(
             {"a": evse("a"), "b": evse("b")},
@@ -63,8 +74,8 @@ class Fixture:
         )
         node = next(n for n in [tree, *tree["children"]] if n["uuid"] == uuid)
         schedule = [entry for entry in node["schedule_import"] if entry["timestamp"] <= timestamp(now.utc)]
-        value: float = schedule[-1]["limits_to_leaves"]["ac_max_current_A"]["value"]
-        return value
+        limit: dict[str, Any] = schedule[-1]["limits_to_leaves"]["ac_max_current_A"]
+        return limit
 
 
 @pytest.fixture
@@ -112,6 +123,7 @@ def test_a_source_that_falls_silent_is_replaced_by_its_fallback(site: Fixture) -
     assert site.amperes() == 50
     site.clock.advance(60)
     assert site.amperes() == 8
+    assert site.source() == "grid/lpc fallback"
 
 
 def test_a_reserve_takes_the_place_of_the_configured_one(site: Fixture) -> None:
@@ -194,7 +206,19 @@ def test_everest_wraps_an_order_in_its_one_argument(site: Fixture) -> None:
         (
             "set_limit",
             {"node": "a", "source": "pause", "limits": {"current_A": 1}},
-            "source 'pause' is taken",
+            "source 'pause' is taken: use the commands pause and resume",
+        ),
+        (
+            "set_limit",
+            {"node": "grid", "source": "external_limits", "limits": {"current_A": 1}},
+            "source 'external_limits' is taken: set_external_limits",
+        ),
+        ("clear_limit", {"node": "grid", "source": "external_limits"}, "source 'external_limits' is taken"),
+        ("clear_limit", {"node": "a", "source": "pause"}, "source 'pause' is taken"),
+        (
+            "set_limit",
+            {"node": "a", "source": "\ud800", "limits": {"current_A": 1}},
+            "source has characters that cannot be printed",
         ),
         (
             "set_limit",
@@ -207,6 +231,11 @@ def test_everest_wraps_an_order_in_its_one_argument(site: Fixture) -> None:
             "'noon' is no RFC 3339 time",
         ),
         (
+            "set_reserve",
+            {"node": "grid", "schedule": [{"timestamp": "0001-01-01T00:00:00+14:00", "current_A": 1}]},
+            "'0001-01-01T00:00:00+14:00' is no RFC 3339 time",
+        ),
+        (
             "set_limit",
             {"node": "a", "source": "u", "limits": {"power_W": 1, "current_A": 1}, "dimming": True},
             "a limit that dims has power_W, and nothing else",
@@ -215,6 +244,9 @@ def test_everest_wraps_an_order_in_its_one_argument(site: Fixture) -> None:
         ("set_reserve", {"node": "grid", "current_A": 64}, "the fuse of grid has only 63 A"),
         ("set_evse", {"uuid": "a", "weight": 0}, ">= 0.001"),
         ("set_evse", {"uuid": "a", "phase_rotation": "L1"}, "Invalid enum value 'L1'"),
+        ("set_evse", {"uuid": "x", "priority": 1}, "unknown uuid 'x'"),
+        ("set_evse", {"uuid": "grid", "priority": 1}, "'grid' is no EVSE, known: a, b"),
+        ("explain", {"uuid": "grid"}, "'grid' is no EVSE"),
         ("pause", {"uuid": "x"}, "unknown uuid 'x'"),
         ("pause", None, "Expected `object`"),
         ("get_status", {"uuid": "a"}, "unknown field `uuid`"),
@@ -223,6 +255,13 @@ def test_everest_wraps_an_order_in_its_one_argument(site: Fixture) -> None:
 )
 def test_what_is_refused(site: Fixture, name: str, args: object, reason: str) -> None:
     assert reason in site.reject(name, args)
+
+
+def test_a_node_takes_no_orders_about_what_others_decide() -> None:
+    site = Fixture(decides=False)
+    assert "order it of the manager above it" in site.reject("set_evse", {"uuid": "a", "priority": 1})
+    site.accept("pause", uuid="a")
+    assert site.amperes("a") == 0
 
 
 def test_orders_survive_a_restart(site: Fixture) -> None:

@@ -74,6 +74,7 @@ def test_a_latched_fault_is_cleared_by_order() -> None:
         orders=Orders(),
         clock=system_clock,
         ratings=lambda: {"carport": Rating(16.0), "grid": Rating(63.0)},
+        evses=lambda: ["carport"],
         fuses_A={},
         explain=str,
         resets={"carport": lambda: cleared.append("carport")},

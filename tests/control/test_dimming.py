@@ -72,6 +72,7 @@ class Dimmed:
             orders=self.orders,
             clock=self.clock,
             ratings=lambda: dict.fromkeys(("grid", "garage", "a", "b", "c"), Rating(63.0)),
+            evses=lambda: "abc",
             fuses_A={},
             explain=str,
         )

@@ -83,6 +83,10 @@ WHOLE: dict[str, Any] = {
             r"schedule_import\[0\] has no valid timestamp",
         ),
         (
+            {**WHOLE, "schedule_import": [entry("0001-01-01T00:00:00+14:00", ampere_limits(10, "x"))]},
+            r"schedule_import\[0\] has no valid timestamp",
+        ),
+        (
             {**WHOLE, "schedule_import": [{"timestamp": NINE}]},
             r"schedule_import\[0\]\.limits_to_root is missing",
         ),

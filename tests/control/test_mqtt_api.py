@@ -67,17 +67,43 @@ def test_who_comes_late_sees_the_state_too(
             {"status": "Rejected", "message": "pause: expected an object with args, and an id if wanted"},
         ),
         (
+            b'{"id": NaN, "args": {}}',
+            {"status": "Rejected", "message": "pause: no JSON: NaN is no number of JSON"},
+        ),
+        (
             b" " * (MAX_PAYLOAD_BYTES + 1),
             {"status": "Rejected", "message": f"pause: {MAX_PAYLOAD_BYTES + 1} bytes are more than 65536"},
         ),
     ],
-    ids=["with an id", "without", "no object", "too long"],
+    ids=["with an id", "without", "no object", "no number", "too long"],
 )
 def test_a_command_is_answered(
     payload: bytes, answer: Any, api: MqttApi, module_id: str, listener: Listener
 ) -> None:
     listener.send(f"{module_id}/command/pause", payload)
     listener.wait_for(f"{module_id}/reply/pause", answer)
+
+
+def test_a_command_of_long_ago_that_was_retained_is_not_carried_out(broker: str, module_id: str) -> None:
+    called: list[str] = []
+
+    def call(name: str, _args: object) -> dict[str, Any]:
+        called.append(name)
+        return {"status": "Accepted", "message": ""}
+
+    before = Listener(broker)
+    before.send(f"{module_id}/command/pause", b"{}", retain=True)
+    before.wait_for_topic(f"{module_id}/command/pause")
+    api = MqttApi(broker_of(broker), module_id, call, RecordingLog())
+    api.start()
+    before.wait(lambda seen: f"{module_id}/reply/pause" in seen)
+    answer = before.newest[f"{module_id}/reply/pause"]
+    assert (answer["status"], called) == ("Rejected", [])
+    assert answer["message"].startswith("pause: a command must not be retained")
+    before.send(f"{module_id}/command/resume", b"{}")
+    before.wait_for(f"{module_id}/reply/resume", {"status": "Accepted", "message": ""})
+    api.stop()
+    before.close()
 
 
 def test_two_installations_on_one_broker_are_told_apart_by_a_prefix(

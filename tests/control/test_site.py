@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from control.everest import Outside
-from control.settings import Settings
+from control.settings import Settings, SettingsError
 from control.site import EnergySite
 from control.store.history import sessions
 from control.tree import held
@@ -184,6 +184,13 @@ def test_the_tree_of_a_trunk_is_taken_as_it_is(instances: list[Instance]) -> Non
     assert sorted(grid.children["trunk"].wait_received(2)) == [20, 20]
 
 
+def test_a_trunk_and_children_beside_it_are_refused() -> None:
+    children: dict[str, Any] = {"trunk": Child(), "a": Child()}
+    outside = Outside(children, EverestPlayed(), RecordingLog(), has_trunk=True)
+    with pytest.raises(SettingsError, match="energy_trunk is connected and so are children"):
+        EnergySite(Settings.from_config("grid", {"fuse_limit_A": 32}), None, outside, VirtualClock())
+
+
 def test_an_external_limit_holds_above_a_trunk_too(instances: list[Instance]) -> None:
     grid = start(instances, has_trunk=True)
     grid.ask("trunk", node("trunk", [evse("x"), evse("y")], fuse_A=40))
@@ -196,10 +203,12 @@ def test_an_external_limit_holds_above_a_trunk_too(instances: list[Instance]) ->
     assert sorted(grid.children["trunk"].wait_received(2)) == [12, 12]
 
 
+@pytest.mark.parametrize("enhance", [False, True])
 def test_a_dimmed_evse_has_its_floor_whatever_the_house_draws_as_long_as_the_fuse_holds(
-    instances: list[Instance],
+    enhance: bool, instances: list[Instance]
 ) -> None:
-    grid = start(instances, fuse_limit_A=35, dimming_floor_W=4200, external_limits_dim=True)
+    dims = {"dimming_floor_W": 4200, "external_limits_dim": True, "enhance_external_schedule": enhance}
+    grid = start(instances, fuse_limit_A=35, **dims)
     grid.site.handlers.external_limits(
         {
             "schedule_import": [entry("2026-11-22T09:00:00Z", watt_limits(0, "lpc"))],
