@@ -3,6 +3,7 @@
 `MeterDevice` and `WallboxDevice` are devices, `serve_tcp` and `serve_rtu_pty` put them on a line.
 """
 
+from hil.devices.charger import ChargerDevice
 from hil.devices.line import Faults, PtyLine, TcpLine, serve_rtu_pty, serve_tcp
 from hil.devices.meter import MeterDevice
 from hil.devices.registers import RegisterDevice
@@ -10,6 +11,7 @@ from hil.devices.relay_board import RelayBoardDevice
 from hil.devices.wallbox import ChargingPoint, WallboxDevice
 
 __all__ = [
+    "ChargerDevice",
     "ChargingPoint",
     "Faults",
     "MeterDevice",

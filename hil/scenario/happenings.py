@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from energy_management.measurement import Vector3
-from hil.devices import Faults, WallboxDevice
+from hil.devices import ChargerDevice, Faults, WallboxDevice
 from hil.plant.site import total
 from hil.scenario.words import Language
 
@@ -270,7 +270,7 @@ def _deaf(world: World, evse: str) -> Undo:
     def follow() -> None:
         point.ignores_limit = False
         device = world.stage.devices.get(evse)
-        if isinstance(device, WallboxDevice):
+        if isinstance(device, ChargerDevice | WallboxDevice):
             device.obey()
 
     return follow

@@ -9,7 +9,7 @@ from typing import TypeVar
 from bsp.bridge import ConnectorConfig
 from energy_management.measurement import Reading, Vector3
 from hil.breaker import NON_TRIPPING, Breaker
-from hil.devices import MeterDevice, RegisterDevice, WallboxDevice
+from hil.devices import ChargerDevice, MeterDevice, RegisterDevice, WallboxDevice
 from hil.plant import Car, ChargePoint, House
 from hil.plant.house import FAMILY, LIVELY
 from hil.plant.load import ZERO, Load, ProfileLoad, SwitchedLoad
@@ -237,25 +237,28 @@ class Stage:
             self._add(name, meter.bus, meter.unit, MeterDevice(meter.profile, read))
         for name, relay in self._simulated(site.bridged_relays):
             self._add(name, relay.bus, relay.unit, ContactorBoard(relay.profile))
+        boxes: dict[tuple[str, int], dict[str, WallboxDevice]] = {}
         for name, config in self._simulated(site.bridged_connectors):
             point = self.evses[name].point
             box = WallboxDevice(config.profile, point, clock=clock, base=config.profile.base(config.number))
-            self._add(name, config.bus, config.unit, box)
+            boxes.setdefault((config.bus, config.unit), {})[name] = box
             if config.contactors is not None:
                 board = self.devices[config.contactors.board]
                 assert isinstance(board, ContactorBoard)
                 main = config.contactors.main
                 board.wire(point, config.contactors.phases.relay, main.relay if main is not None else None)
 
+        for (bus, unit), connectors in boxes.items():
+            several = list(connectors.values())
+            charger = several[0] if len(several) == 1 else ChargerDevice(several)
+            for name in connectors:
+                self._add(name, bus, unit, charger)
+
     def _simulated(self, devices: Mapping[str, T]) -> Iterator[tuple[str, T]]:
         """Give the devices that are to be simulated: all, where none is real."""
         yield from devices.items()
 
     def _add(self, name: str, bus: str, unit: int, device: RegisterDevice) -> None:
-        if unit in self.buses[bus]:
-            raise ValueError(
-                f"two connectors of one charger are not simulated: {name}, unit {unit} on bus '{bus}'"
-            )
         self.devices[name] = self.buses[bus][unit] = device
 
 

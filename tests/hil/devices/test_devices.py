@@ -11,7 +11,16 @@ from pymodbus.exceptions import ModbusIOException
 
 from bsp.profile import connector_profile, meter_profile
 from energy_management.measurement import Reading
-from hil.devices import Faults, MeterDevice, PtyLine, TcpLine, WallboxDevice, serve_rtu_pty, serve_tcp
+from hil.devices import (
+    ChargerDevice,
+    Faults,
+    MeterDevice,
+    PtyLine,
+    TcpLine,
+    WallboxDevice,
+    serve_rtu_pty,
+    serve_tcp,
+)
 from hil.plant import Car, CarModel, ChargePoint
 from tests.patience import WITHIN_S
 
@@ -166,3 +175,28 @@ def test_a_line_leaves_no_thread_behind() -> None:
     with serve_tcp({1: MeterDevice(SDM630, lambda: READING)}):
         assert set(threading.enumerate()) > before
     assert set(threading.enumerate()) <= before
+
+
+def test_connectors_of_one_charger_have_limits_of_their_own_and_share_its_watchdog() -> None:
+    delta, clock = connector_profile("delta_ac_max"), Clock()
+    points = [ChargePoint(max_current_A=32.0), ChargePoint(max_current_A=32.0)]
+    charger = ChargerDevice(
+        [
+            WallboxDevice(delta, point, clock=clock, base=delta.base(number))
+            for number, point in enumerate(points, start=1)
+        ]
+    )
+    with (
+        serve_tcp({1: charger}) as line,
+        ModbusTcpClient(line.host, port=line.port, timeout=WITHIN_S, retries=0) as client,
+    ):
+        client.write_registers(203, [0, 4140], device_id=1)
+        for address, watts in ((1600, 11040), (2600, 5520)):
+            assert not client.write_registers(address, [0, watts], device_id=1).isError()
+        assert [point.limit_A for point in points] == [16.0, 8.0]
+        assert client.write_registers(3600, [0, 5520], device_id=1).exception_code == 2
+        assert client.read_input_registers(3001, count=1, device_id=1).exception_code == 2
+        clock.now_s += 60.0
+        client.read_input_registers(1001, count=1, device_id=1)
+        charger.tick()
+    assert [point.limit_A for point in points] == [6.0, 6.0], "its fallback of 4140 W for each"
