@@ -26,7 +26,7 @@ from energy_management.phases import decide
 from energy_management.report import Report
 from energy_management.request import Request, flatten_if_tree, read_request
 from energy_management.result import enforced_limits, grants
-from energy_management.rotation import order_of_admission, take_turns
+from energy_management.rotation import ASKED_AGAIN_S, order_of_admission, take_turns
 from energy_management.run import Run
 from energy_management.schedules import CURRENT_A
 from energy_management.setpoints import place_setpoints
@@ -269,7 +269,9 @@ class EnergyManager:
         fits_alone = minimum_A <= run.at_present(allocation.network.ceiling_A)
         asks = fits_alone & (minimum_A > 0) & (demand.urgency != IDLE)
         served = asks & run.at_present(allocation.served)
-        take_turns(run.states, asks, served, run.monotonic_s, self.config.rotation_interval_s)
+        told = [node.get("evse_state", "Charging") for node in run.limiter.tree.evse_nodes]
+        interval_s = self.config.rotation_interval_s
+        take_turns(run.states, asks, served, told, monotonic_s=run.monotonic_s, interval_s=interval_s)
         if run.limiter.sun is not None:
             granted_W = run.grants.power_W[:, run.timeline.active].tolist()
             self.state.surplus.granted_W = dict(zip(self.state.evses, granted_W, strict=True))
@@ -311,7 +313,11 @@ class _Answer:
         if fingerprint != self.fingerprint or readings or not same_slots:
             return False
         turn_ends = [state.turn_ends for state in run.states if state.turn_ends is not None]
-        return run.monotonic_s <= monotonic_s < min([run.decision.may_change_at, *turn_ends])
+        asked_again = [
+            state.declined_at + ASKED_AGAIN_S for state in run.states if state.declined_at is not None
+        ]
+        ends = [end for end in (*turn_ends, *asked_again) if end > run.monotonic_s]
+        return run.monotonic_s <= monotonic_s < min([run.decision.may_change_at, *ends])
 
     def keep(self, monotonic_s: float) -> None:
         """Note that what was so at the time of the run still is."""

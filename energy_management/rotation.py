@@ -7,23 +7,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from energy_management.coverage import Bools, Ints
-from energy_management.demand import Demand
+from energy_management.demand import WAITS, WANTS, Demand
 from energy_management.state import EvseState
 
 _IN_TURN, _IN_QUEUE, _TURN_OVER = 0, 1, 2
+
+ASKED_AGAIN_S = 1800.0
+"""A car that was offered its minimum and did not draw, full or on its own timer, is asked again after this.
+
+While its EVSE waits it cannot say whether it wants: full cars would take each other's turns away for ever.
+"""
 
 
 def order_of_admission(demand: Demand, states: Sequence[EvseState], monotonic_s: float) -> Ints:
     """All EVSEs in the order in which their minima are served.
 
     By urgency and priority; then those in their turn, those who wait, the longest first, and those whose
-    turn is over, the one served longest last; among equals who has had fewer turns.
+    turn is over, the one served longest last; among equals who has had fewer turns. Whose car has declined
+    lately is no more urgent than one whose car does not draw at present.
     """
     ranks = [_rank(state, monotonic_s) for state in states]
     stage = np.array([stage for stage, _ in ranks])
     since = np.array([since for _, since in ranks])
     turns = np.array([state.turns for state in states])
-    return np.lexsort((turns, since, stage, -demand.priority, demand.urgency))
+    declined = np.array([_has_declined(state, monotonic_s) for state in states])
+    urgency = np.where(declined & (demand.urgency == WANTS), WAITS, demand.urgency)
+    return np.lexsort((turns, since, stage, -demand.priority, urgency))
+
+
+def _has_declined(state: EvseState, monotonic_s: float) -> bool:
+    return state.declined_at is not None and monotonic_s < state.declined_at + ASKED_AGAIN_S
 
 
 def _rank(state: EvseState, monotonic_s: float) -> tuple[int, float]:
@@ -34,7 +47,13 @@ def _rank(state: EvseState, monotonic_s: float) -> tuple[int, float]:
 
 
 def take_turns(
-    states: Sequence[EvseState], asks: Bools, served: Bools, monotonic_s: float, interval_s: float
+    states: Sequence[EvseState],
+    asks: Bools,
+    served: Bools,
+    evse_states: Sequence[str],
+    *,
+    monotonic_s: float,
+    interval_s: float,
 ) -> None:
     """Remember who is served and who waits; while somebody waits, those served have turns that end.
 
@@ -42,9 +61,15 @@ def take_turns(
     ----------
     asks, served : ndarray of bool, shape (evses,)
         Who wants a minimum current now, and who of them has it.
+    evse_states : sequence of str
+        What each makes of what it has.
     """
     contended = bool((asks & ~served).any())
-    for state, wants, has in zip(states, asks.tolist(), served.tolist(), strict=True):
+    for state, wants, has, told in zip(states, asks.tolist(), served.tolist(), evse_states, strict=True):
+        if not wants or (has and told == "Charging"):
+            state.declined_at = None
+        elif has and told == "PausedEV" and not _has_declined(state, monotonic_s):
+            state.declined_at = monotonic_s
         if not wants:
             state.served_since = state.waiting_since = state.turn_ends = None
             state.turns = 0

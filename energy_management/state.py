@@ -34,6 +34,8 @@ class EvseState:
         Until when it keeps its turn; None while nobody waits.
     turns : int
         How many it has had.
+    declined_at : float or None
+        When its car did not draw though it was served; None if it has drawn since.
     learnt_rotation : str or None
         How it is wired, as measured while it was not configured.
     granted_A : Vector3
@@ -57,6 +59,7 @@ class EvseState:
     waiting_since: float | None = None
     turn_ends: float | None = None
     turns: int = 0
+    declined_at: float | None = None
     learnt_rotation: str | None = None
     granted_A: Vector3 = (0.0, 0.0, 0.0)
     switched_at: list[float] = field(default_factory=list)
@@ -71,6 +74,7 @@ _TIMES = (
     "served_since",
     "waiting_since",
     "turn_ends",
+    "declined_at",
     "on_off_since",
     "differs_since",
     "patient_until",

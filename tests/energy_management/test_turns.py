@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -48,6 +49,51 @@ def test_the_length_of_a_turn_can_be_set() -> None:
     run.at(0, site_of("abc"))
     assert served(run.at(59, site_of("abc"))) == "ab"
     assert served(run.at(60, site_of("abc"))) == "ac"
+
+
+class Cars:
+    """EVSEs whose cars draw or not; each tells what its car makes of its limit, as EVerest's do."""
+
+    def __init__(self, drawing: str) -> None:
+        self.run, self.drawing, self.served = SiteRun(), drawing, ""
+
+    def at(self, second: int, names: str = "abc") -> str:
+        states = {name: "Charging" if name in self.drawing else "PausedEV" for name in self.served}
+        evses = [evse(name, state=states.get(name, "PausedEVSE")) for name in names]
+        self.served = served(self.run.at(second, node("garage", evses, A=13)))
+        return self.served
+
+
+def test_full_cars_do_not_take_each_others_turns_away() -> None:
+    cars = Cars(drawing="")
+    seen = [cars.at(second) for second in range(TURN_S)]
+    changes = sum(one != other for one, other in pairwise(seen))
+    assert changes <= 2, "each is tried once"
+    assert set("".join(seen)) == set("abc")
+
+
+def test_full_cars_leave_the_room_to_those_that_draw() -> None:
+    cars = Cars(drawing="bc")
+    assert {cars.at(second) for second in range(5, 1800, 5)} >= {"bc"}
+    assert cars.served == "bc"
+
+
+def test_who_has_declined_is_asked_again_and_may_draw_then() -> None:
+    cars = Cars(drawing="bc")
+    for second in range(0, 600, 5):
+        cars.at(second)
+    cars.drawing = "abc"
+    assert any("a" in cars.at(second) for second in range(600, 600 + 1800 + TURN_S, 5))
+
+
+def test_a_car_that_comes_instead_of_one_that_declined_is_as_good_as_any() -> None:
+    cars = Cars(drawing="bc")
+    for second in range(0, 600, 5):
+        cars.at(second)
+    for second in range(600, 605):
+        cars.at(second, "bc")  # the other one is gone
+    cars.drawing = "abc"
+    assert any("a" in cars.at(second) for second in range(605, 605 + TURN_S + 5, 5))
 
 
 def test_who_leaves_makes_room_at_once() -> None:
