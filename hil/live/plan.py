@@ -13,6 +13,7 @@ from energy_management.site import ROTATIONS
 from hil.field.target import Target, connector_of_site
 from hil.live.run import Live
 from hil.live.survey import Survey, above, devices_of, room_A, share_A
+from hil.scenario.agenda import visits
 from hil.scenario.happenings import EVENTS
 from hil.scenario.scenario import Line, Scenario
 
@@ -201,23 +202,12 @@ def _words(scenario: Scenario, merged: Scenario, found: Survey, skipped: list[Li
             f"switches   {name}: pauses, and limits from {limit.minimum:g} A to {config.maximum_A:g} A; "
             f"{_phases(config, merged)}; at the end {_fallback(config)}"
         )
-        for car in sorted(car for car, evse in _visits(scenario) if evse == name):
-            yield f"you        plug in {car} at {name} when told"
+        for car in sorted({car for car, evse in visits(scenario) if evse == name}):
+            yield f"you        plug in {car} at {name} when told; the script waits for it"
     for line in skipped:
         yield f"left out   {line.text}"
     if any(line.text.startswith("the module is killed") for line in merged.events):
         yield "kills      the energy manager: real chargers have only their own watchdogs then"
-
-
-def _visits(scenario: Scenario) -> set[tuple[str, str]]:
-    """Say which car comes to which EVSE."""
-    visits = {(name, car.evse) for name, car in scenario.cars.items()}
-    for line in scenario.events:
-        sentence, blanks = EVENTS.read(line.text, scenario.names)
-        if sentence.text.startswith("{car} comes"):
-            car = str(blanks["car"])
-            visits.add((car, str(blanks.get("evse") or scenario.cars[car].evse)))
-    return visits
 
 
 def _phases(config: ConnectorConfig, scenario: Scenario) -> str:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hil.field.target import Target
+from hil.live.errands import WITHIN_S
 from hil.live.lines import serve
 from hil.live.module import LiveModule
 from hil.live.safe import bring_to_safety
 from hil.live.stage import LiveStage
 from hil.live.stop import Stop, listening
+from hil.scenario.agenda import visits
 from hil.scenario.clock import SiteClock
 from hil.scenario.module import VirtualModule
 from hil.scenario.outcome import Check, Outcome
@@ -21,7 +23,7 @@ from hil.scenario.scenario import Scenario
 from hil.scenario.stage import Stage
 
 MARGIN_S = 60.0
-"""So much longer than the scenario a run may take, if nothing else is said."""
+"""So much longer than scenario and people a run may take, if nothing else is said."""
 OVERLOAD_S = 10.0
 """A real fuse may carry more than its rating for so long; then the run ends."""
 STEP_S = 0.5
@@ -41,7 +43,7 @@ class Live:
     fuses_A : mapping of meter to amperes
         Real fuses behind real meters.
     at_most_s : float or None
-        Time limit; None is the length of the scenario and a margin.
+        Time limit; None is the length of the scenario, what people may take, and a margin.
     tell : callable
         Takes lines for the person at the bench.
     stop : Stop
@@ -79,7 +81,7 @@ def run_live(scenario: Scenario, live: Live, seed: int | None = None) -> Outcome
         What happened, and what became of the assertions: of a run that was ended, that alone.
     """
     loop = asyncio.new_event_loop()
-    at_most_s = scenario.lasts_s + MARGIN_S if live.at_most_s is None else live.at_most_s
+    at_most_s = _longest_s(scenario, live) if live.at_most_s is None else live.at_most_s
     running: LiveRun | None = None
     unsafe: list[str] = []
     with tempfile.TemporaryDirectory(prefix="scenario-") as directory, ExitStack() as stack:
@@ -99,6 +101,12 @@ def run_live(scenario: Scenario, live: Live, seed: int | None = None) -> Outcome
         Check("every real charger is in its safe state", holds=False, found=text) for text in unsafe
     ]
     return outcome
+
+
+def _longest_s(scenario: Scenario, live: Live) -> float:
+    """Give what a run may take: the script, a margin, and all that people may take."""
+    errands = 2 * sum(evse in live.chargers for _, evse in visits(scenario))  # to come, and to leave
+    return scenario.lasts_s + MARGIN_S + errands * WITHIN_S
 
 
 class LiveRun(Run):
@@ -133,15 +141,17 @@ class LiveRun(Run):
         """Let time pass from the start to the end, or until it is stopped."""
         self._do_what_is_due()
         self.module.start()
+        self._observe()
         try:
-            while (now_s := self._clock.now_s) < self._scenario.lasts_s and self._setting.stop.reason is None:
+            while self._clock.script_s < self._scenario.lasts_s and self._setting.stop.reason is None:
+                began_s = self._clock.now_s
                 await asyncio.sleep(TICK_S)
-                self._live(self._clock.now_s - now_s)
+                self._live(self._clock.now_s - began_s)
                 self._watch_fuses()
             if self._setting.stop.reason is not None:
                 self._setting.tell(f"{self._setting.stop.reason}; every real charger goes to its safe state")
         finally:
-            self._ended_s = min(self._clock.now_s, self._scenario.lasts_s)
+            self._ended_s = min(self._clock.script_s, self._scenario.lasts_s)
             assert isinstance(self.module, LiveModule)
             await self.module.end()
 
@@ -151,30 +161,43 @@ class LiveRun(Run):
         if (reason := self._setting.stop.reason) is not None and self._ended_s < self._scenario.lasts_s:
             outcome.lasts_s = self._ended_s
             outcome.checks = [Check("the scenario runs to its end", holds=False, found=reason)]
+        outcome.checks += self._live_stage.errands.undone
         return outcome
 
     def _new_stage(self, scenario: Scenario, seed: int) -> Stage:
         return LiveStage(scenario, seed, self._clock.loop_s, real=self._setting.real, tell=self._setting.tell)
 
-    def _new_module(self, scenario: Scenario, state_file: Path) -> VirtualModule:
+    @property
+    def _live_stage(self) -> LiveStage:
         assert isinstance(self._stage, LiveStage)
+        return self._stage
+
+    def _new_module(self, scenario: Scenario, state_file: Path) -> VirtualModule:
         lines, links = serve(self._stage.buses, scenario.site.buses, self._stack)
         return LiveModule(
-            scenario, self._stage, self._clock, self._note, state_file, lines=lines, links=links
+            scenario, self._live_stage, self._clock, self._note, state_file, lines=lines, links=links
         )
 
     def _live(self, seconds: float) -> None:
+        """Bring everything to the present; while a person does something, all goes on but the script."""
+        is_held = self._live_stage.errands.wait(seconds)
+        if is_held:
+            self._clock.hold(seconds)
         while seconds > STEP_S:
             self._stage.advance(STEP_S)
             seconds -= STEP_S
-        super()._live(seconds)
+        if not is_held:
+            super()._live(seconds)
+            return
+        self._stage.advance(seconds)
+        self.module.publish()
+        self.module.check()
 
     def _watch_fuses(self) -> None:
         """End the run when a real fuse carries too much, whatever simulation makes of it."""
-        assert isinstance(self._stage, LiveStage)
         now_s = self._clock.now_s
         for meter, fuse_A in self._setting.fuses_A.items():
-            measured_A = max(self._stage.measured_A(meter) or (0.0,))
+            measured_A = max(self._live_stage.measured_A(meter) or (0.0,))
             if measured_A <= fuse_A:
                 self._over_since_s.pop(meter, None)
             elif now_s - self._over_since_s.setdefault(meter, now_s) > OVERLOAD_S:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from bsp.bridge import ConnectorConfig
 from bsp.connector_registers import ConnectorStatus
 from energy_management.measurement import Reading, Vector3
+from hil.live.errands import Errands
 from hil.plant import ChargePoint
 from hil.plant.load import ZERO
 from hil.plant.site import total
@@ -34,9 +35,14 @@ class ObservedPoint(ChargePoint):
             self.phases = status.active_phases
 
     @property
+    def shown(self) -> str | None:
+        """State that the charger itself shows; None while it has shown none."""
+        return self._status.state if self._status is not None else None
+
+    @property
     def state(self) -> str:
         """Letter of IEC 61851-1; A while nothing is known."""
-        return _SHOWN_AS.get(self._status.state, "A") if self._status is not None else "A"
+        return _SHOWN_AS.get(self.shown or "A", "A")
 
     @property
     def current_A(self) -> Vector3:
@@ -74,6 +80,11 @@ class LiveStage(Stage):
         Devices that are real.
     tell : callable
         Tells the person at the bench what to do.
+
+    Attributes
+    ----------
+    errands : Errands
+        What the person is to do, and the script waits for.
     """
 
     def __init__(
@@ -86,23 +97,26 @@ class LiveStage(Stage):
         tell: Callable[[str], None],
     ) -> None:
         self._real = frozenset(real)
-        self._tell = tell
+        self.errands = Errands(tell, self._shown)
         self._readings: dict[str, Reading] = {}
         self.simulated_A: dict[str, Vector3] = {}
         super().__init__(scenario, seed, clock)
 
     def plug_in(self, car: str, evse: str) -> None:
-        """Have a car come to an EVSE; a person brings it to a real one, if it is not there from the start."""
+        """Have a car come to an EVSE; a person brings it to a real one, when whoever is there has left."""
+        here = self.evses[evse].car
+        if evse in self._real and here not in (None, car):
+            self.errands.unplug(str(here), evse)
         super().plug_in(car, evse)
-        if evse in self._real and self.now_s > 0.0:
-            self._tell(f"plug in {car} at {evse} now")
+        if evse in self._real:
+            self.errands.plug_in(car, evse, at_start=self.now_s == 0.0)
 
     def unplug(self, car: str) -> None:
         """Have a car leave, if it is here."""
         evse = next((name for name, place in self.evses.items() if place.car == car), "")
         super().unplug(car)
         if evse in self._real:
-            self._tell(f"unplug {car} from {evse} now")
+            self.errands.unplug(car, evse)
 
     def note_status(self, name: str, status: ConnectorStatus) -> None:
         """Take the status of a connector."""
@@ -122,6 +136,10 @@ class LiveStage(Stage):
         """Give what a real meter itself has measured last."""
         reading = self._readings.get(name)
         return None if reading is None or reading.current_A is None else _known(reading.current_A)
+
+    def _shown(self, evse: str) -> str | None:
+        point = self.evses[evse].point
+        return point.shown if isinstance(point, ObservedPoint) else point.state
 
     def _simulated(self, devices: Mapping[str, T]) -> Iterator[tuple[str, T]]:
         return ((name, device) for name, device in devices.items() if name not in self._real)

@@ -8,6 +8,7 @@ from functools import partial
 
 from hil.scenario.happenings import EVENTS, Happening
 from hil.scenario.recording import Spell
+from hil.scenario.scenario import Scenario
 from hil.scenario.world import World
 
 _LAST = 1 << 30
@@ -58,7 +59,7 @@ class Agenda:
     def do_what_is_due(self) -> bool:
         """Do it; tell whether there was anything."""
         is_eventful = False
-        while self.next_s <= self._world.clock.now_s + 1e-6:
+        while self.next_s <= self._world.clock.script_s + 1e-6:
             self._due.pop(0).do()
             is_eventful = True
         return is_eventful
@@ -75,7 +76,7 @@ class Agenda:
         self._note(f"{car} leaves")
 
     def _happen(self, text: str, happening: Happening, blanks: dict[str, object]) -> None:
-        now_s = self._world.clock.now_s
+        now_s = self._world.clock.script_s
         duration = blanks.pop("duration", None)
         undo = happening(self._world, **blanks)
         ends_s = now_s
@@ -88,8 +89,19 @@ class Agenda:
         self._note(text, ends_s)
 
     def _note(self, text: str, ends_s: float = 0.0) -> None:
-        now_s = self._world.clock.now_s
+        now_s = self._world.clock.script_s
         self.events.append(Spell(text, now_s, min(max(ends_s, now_s), self._world.scenario.lasts_s)))
 
 
-__all__ = ["Agenda"]
+def visits(scenario: Scenario) -> list[tuple[str, str]]:
+    """Say which car comes to which EVSE, each time that one does."""
+    found = [(name, car.evse) for name, car in scenario.cars.items()]
+    for line in scenario.events:
+        sentence, blanks = EVENTS.read(line.text, scenario.names)
+        if sentence.text.startswith("{car} comes"):
+            car = str(blanks["car"])
+            found.append((car, str(blanks.get("evse") or scenario.cars[car].evse)))
+    return found
+
+
+__all__ = ["Agenda", "visits"]

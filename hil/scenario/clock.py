@@ -51,7 +51,7 @@ class SiteClock:
         self._loop = loop
         self._began_s = loop.time()
         self._start = start
-        self._leapt_s = 0.0
+        self._leapt_s = self._held_s = 0.0
         self.wall_jumps_s = self._told_jumps_s = 0.0
         self._told = Instant(0.0, start)
 
@@ -59,6 +59,15 @@ class SiteClock:
     def now_s(self) -> float:
         """Seconds since the start."""
         return self._loop.time() - self._began_s + self._leapt_s
+
+    @property
+    def script_s(self) -> float:
+        """How far the script has come: seconds since the start in which it was not held."""
+        return self.now_s - self._held_s
+
+    def hold(self, seconds: float) -> None:
+        """Take these seconds off the script, which has waited for somebody."""
+        self._held_s += seconds
 
     def loop_s(self) -> float:
         """Loop time."""

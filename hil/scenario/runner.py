@@ -206,7 +206,7 @@ class Run:
     # -- looking
 
     def _note(self, level: str, text: str) -> None:
-        self._log.append(LogEntry(self._clock.now_s, level, text))
+        self._log.append(LogEntry(self._clock.script_s, level, text))
         self._quiet_since_s = self._clock.now_s
 
     def _new_recorder(self) -> Recorder:
@@ -223,7 +223,7 @@ class Run:
 
     def _observe(self) -> None:
         """Note what is to be seen; and whether anything has changed."""
-        now_s, stage = self._clock.now_s, self._stage
+        now_s, stage = self._clock.script_s, self._stage
         self._take_decision(now_s)
         currents = [current for node in stage.fuses_A for current in stage.node_A[node]]
         values = [*currents, *(current for node in stage.fuses_A for current in stage.other_A[node])]

@@ -128,8 +128,14 @@ def test_a_person_moves_the_cars_of_real_connectors_only(plan: Plan) -> None:
     stage = LiveStage(plan.scenario, 1, lambda: 0.0, real=("carport",), tell=told.append)
     stage.plug_in("id3", "carport")
     stage.plug_in("zoe", "drive")
-    assert told == [], "those are there before it begins"
+    stage.note_status("carport", ConnectorStatus(0.0, "B"))
+    assert not stage.errands.wait(1.0), "both are there before it begins"
     stage.advance(0.2)
-    stage.unplug("id3")
     stage.plug_in("zoe", "carport")
-    assert told == ["unplug id3 from carport now", "plug in zoe at carport now"]
+    assert stage.errands.wait(1.0)
+    stage.note_status("carport", ConnectorStatus(0.0, "A"))
+    assert stage.errands.wait(1.0)
+    stage.note_status("carport", ConnectorStatus(0.0, "B"))
+    assert not stage.errands.wait(1.0)
+    asked = [line.partition(" now;")[0] for line in told if " now;" in line]
+    assert asked == ["unplug id3 from carport", "plug in zoe at carport"]

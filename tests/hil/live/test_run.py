@@ -219,6 +219,38 @@ def test_people_are_told_to_plug_in_before_it_begins(real: Real, tmp_path: Path)
     assert "stopped by the time limit" in shown.out
 
 
+COMES = """\
+title: A car comes, and leaves
+start: 10:00
+lasts: 3 s
+site:
+  grid: {fuse: 35 A}
+  buses: {lan: {host: 192.0.2.40}}
+  connectors: {carport: {profile: keba_p30_p40, bus: lan, phase_rotation: L1 L2 L3}}
+cars: {id3: {at: carport, arrives: +1 s, leaves: +2 s}}
+assert: [no contactor moves under load]
+"""
+
+
+def test_the_script_waits_for_people(real: Real, tmp_path: Path) -> None:
+    path = tmp_path / "script.yaml"
+    path.write_text(COMES)
+    real.point.state = "A"
+    ready = plan(path, real)
+    told: list[str] = []
+    after(lambda: any("plug in" in line for line in told), lambda: setattr(real.point, "state", "B"))
+    after(lambda: any("unplug" in line for line in told), lambda: setattr(real.point, "state", "A"))
+    outcome = run_live(ready.scenario, ready.live(None, told.append))
+    assert found(outcome) == {}
+    assert told == [
+        "plug in id3 at carport now; the script waits for it, at most 5 min",
+        "carport shows state B: id3 is there, the script goes on",
+        "unplug id3 from carport now; the script waits for it, at most 5 min",
+        "carport shows state A: id3 has left, the script goes on",
+        "carport: safe: limit 6 A",
+    ]
+
+
 def test_a_time_limit_ends_it_likewise(real: Real, tmp_path: Path) -> None:
     shown = hil("scenario", "--site", str(real.site), "--yes", "--at-most", "4 s", str(script(tmp_path)))
     assert shown.code == 1
@@ -237,7 +269,7 @@ def test_it_shows_what_it_will_do_and_asks(real: Real, tmp_path: Path) -> None:
         "simulated  house",
         "simulated  drive",
         f"switches   carport: {limits}",
-        "you        plug in id3 at carport when told",
+        "you        plug in id3 at carport when told; the script waits for it",
         "left out   carport is silent",
     ):
         assert f"  {line}\n" in shown.err
