@@ -196,7 +196,7 @@ class Commands:
             if name not in self._commands:
                 raise RejectedError(f"unknown command, known: {', '.join(self.names)}")
             return _accepted(self._commands[name](args))
-        except (msgspec.ValidationError, RejectedError) as error:
+        except (msgspec.ValidationError, UnicodeEncodeError, RejectedError) as error:
             return _rejected(f"{name}: {error}")
 
     def _set_limit(self, order: LimitOrder) -> str:

@@ -5,7 +5,6 @@ source never lifts what another one set. A source that promises to renew its lim
 fallback behind, never "unlimited".
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 
 from control.clock import Instant, parse_timestamp, timestamp
 from control.dimming import raised
+from control.messages import is_number
 from control.schedules import JsonObject, Schedule, combine
 
 EVEREST_SOURCE = "external_limits"
@@ -219,7 +219,7 @@ def _check_limits(entry: JsonObject, place: str) -> None:
 
 
 def _is_limit(limit: object) -> bool:
-    value = limit.get("value") if isinstance(limit, Mapping) else None
+    if not isinstance(limit, Mapping):
+        return False
     # NaN would slip through every minimum.
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-    return isinstance(limit, Mapping) and is_number and isinstance(limit.get("source"), str)
+    return is_number(limit.get("value")) and isinstance(limit.get("source"), str)

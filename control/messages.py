@@ -1,6 +1,7 @@
 """Shapes of EVerest's messages, where a wrong one would do harm; their content is the business of others."""
 
-from typing import Any
+import math
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -39,6 +40,16 @@ class _EnergyPriceSchedule(msgspec.Struct, frozen=True):
     schedule_export: list[_Price]
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value can be reckoned with: no NaN, and nothing that is infinite or larger than any float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def enforced_limits(value: object) -> dict[str, Any]:
     """Return a value that is an ``EnforcedLimits``.
 
@@ -70,7 +81,7 @@ def energy_price_schedule(value: object) -> dict[str, Any]:
 def _checked(value: object, shape: type, name: str) -> dict[str, Any]:
     try:
         msgspec.convert(value, shape)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise MessageError(f"{name} is ignored: {error}") from error
     assert isinstance(value, dict)  # the shape is that of an object
     return value

@@ -5,8 +5,8 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import NoReturn
 
+import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
@@ -132,8 +132,8 @@ class MqttApi:
         if len(payload) > MAX_PAYLOAD_BYTES:
             return _rejected(f"{name}: {len(payload)} bytes are more than {MAX_PAYLOAD_BYTES}")
         try:
-            call = json.loads(payload, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
+            call = msgspec.json.decode(payload)  # stricter than json.loads: no NaN, no half characters
+        except (msgspec.DecodeError, RecursionError) as error:
             return _rejected(f"{name}: no JSON: {error}")
         if not isinstance(call, dict) or not call.keys() <= {"id", "args"}:
             return _rejected(f"{name}: expected an object with args, and an id if wanted")
@@ -145,10 +145,6 @@ def _send_at_once(_client: mqtt.Client, _userdata: object, sock: object) -> None
     """Without Nagle's delay, which costs 40 ms for each message."""
     if isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _rejected(message: str) -> JsonObject:

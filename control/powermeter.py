@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from control.clock import Instant, timestamp
+from control.messages import is_number
 from control.schedules import JsonObject
 from energy_management.measurement import Reading, Vector3
 
@@ -16,7 +17,7 @@ class MeterError(ValueError):
 
 
 def reading_of(powermeter: object, taken_at: float) -> Reading:
-    """Read EVerest's ``Powermeter``; a phase it does not report is NaN.
+    """Read EVerest's ``Powermeter``; a phase it does not report is NaN, and so is what is not finite.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def _number(part: Mapping[str, Any], name: str) -> float | None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise MeterError(f"powermeter: {name} must be a number")
-    return float(value)
+    return float(value) if is_number(value) else None
 
 
 def _phases(powermeter: Mapping[str, Any], name: str) -> Vector3 | None:

@@ -1,10 +1,10 @@
 """What the last decision came to, in the words of the interface ``energy_manager_control``."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 
 from control.clock import Instant, timestamp
 from control.manager import Decision
+from control.messages import is_number
 from control.powermeter import phases_of
 from control.schedules import JsonObject
 from control.tree import limits_now, walk
@@ -98,12 +98,11 @@ def _of_evse(limits: JsonObject, request: JsonObject, now: Instant) -> JsonObjec
 
 def _of_node(node: JsonObject, load: NodeLoad, now: Instant) -> JsonObject:
     limits = limits_now(node, now)
+    sources = [_part(limits, key, "source") for key in _LIMITED.values()]
     written: JsonObject = {
         "uuid": node["uuid"],
         **_values(_LIMITED, limits),
-        "limit_sources": list(
-            dict.fromkeys(limits[key]["source"] for key in _LIMITED.values() if key in limits)
-        ),
+        "limit_sources": list(dict.fromkeys(source for source in sources if isinstance(source, str))),
         "granted_A": phases_of(load.import_A, 1),
         "granted_W": round(load.import_W),
         "sources": list(load.sources),
@@ -117,8 +116,14 @@ def _of_node(node: JsonObject, load: NodeLoad, now: Instant) -> JsonObject:
 
 
 def _values(names: Mapping[str, str], limits: JsonObject) -> JsonObject:
-    values = {name: limits[key]["value"] for name, key in names.items() if key in limits}
-    return {name: value for name, value in values.items() if _is_number(value)}
+    values = {name: _part(limits, key, "value") for name, key in names.items()}
+    return {name: value for name, value in values.items() if is_number(value)}
+
+
+def _part(limits: JsonObject, key: str, part: str) -> object:
+    """Take a value or its source; None where it is malformed."""
+    limit = limits.get(key)
+    return limit.get(part) if isinstance(limit, Mapping) else None
 
 
 def _measured(reading: Reading | None) -> JsonObject:
@@ -131,7 +136,3 @@ def _measured(reading: Reading | None) -> JsonObject:
 
 def _less(one: Vector3, other: Vector3) -> Vector3:
     return one[0] - other[0], one[1] - other[1], one[2] - other[2]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -44,6 +44,14 @@ def test_a_missing_phase_is_unknown_not_zero() -> None:
     assert powermeter["current_A"] == {"L1": 10.0}
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, 10**400])
+def test_what_nobody_can_reckon_with_is_not_measured(odd: float) -> None:
+    reading = reading_of({"current_A": {"L1": odd, "L2": 1, "L3": 2}, "power_W": {"total": odd}}, 0.0)
+    assert reading.current_A is not None
+    assert math.isnan(reading.current_A[0])
+    assert reading.total_power_W is None
+
+
 def test_what_is_not_measured_is_not_there() -> None:
     reading = reading_of({"energy_Wh_import": {"total": 5}}, 0.0)
     assert (reading.current_A, reading.total_power_W, reading.frequency_Hz) == (None, None, None)
