@@ -109,6 +109,17 @@ def benches(
         yield {name: bench.result() for name, bench in started.items()}
 
 
+@pytest.mark.parametrize(
+    "config", sorted((ROOT / "examples").glob("*/config.yaml")), ids=lambda path: path.parent.name
+)
+def test_the_files_that_an_example_names_are_beside_it(config: Path) -> None:
+    """EVerest's etc directory is that of the configuration; the tests below have files of their own."""
+    modules = yaml.safe_load(config.read_text(encoding="utf-8"))["active_modules"].values()
+    values = [value for module in modules for value in module.get("config_module", {}).values()]
+    named = [value for value in values if isinstance(value, str) and value.endswith(".yaml")]
+    assert [value for value in named if not (config.parent / value).is_file()] == []
+
+
 def test_single_charger(benches: Mapping[str, Bench]) -> None:
     bench = benches["single_charger"]
     bench.wait_for_limits(evse=16)
