@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import sub
 
-from energy_management.draws import STALE_AFTER_S, Draw, measured_A
+from energy_management.draws import FALLEN_WITHIN_A, FOLLOWS_WITHIN_S, STALE_AFTER_S, Draw, measured_A
 from energy_management.measurement import Vector3
 
 UNKNOWN: Vector3 = (math.nan, math.nan, math.nan)
 UNBOUNDED: Vector3 = (math.inf, math.inf, math.inf)
+INEXACT: Vector3 = (FALLEN_WITHIN_A, FALLEN_WITHIN_A, FALLEN_WITHIN_A)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,25 @@ class Measured:
     def is_known(self, phase: int) -> bool:
         """Tell whether there is a value for a phase."""
         return not math.isnan(self.current_A[phase])
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What other loads draw during an overload, by a reading of that time.
+
+    Attributes
+    ----------
+    measured : Measured
+        The reading.
+    least_A : Vector3
+        As far as no car has begun to use more than it did without having just been given it.
+    most_A : Vector3
+        Beside what EVSEs most likely drew.
+    """
+
+    measured: Measured
+    least_A: Vector3
+    most_A: Vector3
 
 
 @dataclass
@@ -44,18 +65,18 @@ class BaseLoad:
         Estimates that still count, oldest first.
     counting_A : Vector3
         What counted in the last run.
-    unmeasured_A : Vector3
+    unmeasured : Measured
         The most that EVSEs which nobody measures drew at the last reading.
-    overload : Measured or None
-        The most that the newest reading can be of, if that is one of an overload.
+    overload : Beside or None
+        What the newest reading says of other loads, if it is one of an overload.
     """
 
     settled_A: Vector3 = UNKNOWN
     pending: list[Measured] = field(default_factory=list)
     estimates: list[Measured] = field(default_factory=list)
     counting_A: Vector3 = UNKNOWN
-    unmeasured_A: Vector3 = UNBOUNDED
-    overload: Measured | None = None
+    unmeasured: Measured = Measured(-math.inf, UNBOUNDED)
+    overload: Beside | None = None
 
     def take(self, measured: Measured) -> None:
         """Take a reading, the newest or one already known."""
@@ -77,20 +98,20 @@ class BaseLoad:
         fuse_A : float
             A reading above it is of an overload.
         """
-        estimate, unmeasured_A = self.settled_A, self.unmeasured_A
+        estimate, unmeasured = self.settled_A, self.unmeasured
         unsettled: list[Measured] = []
         for measured in self.pending:
             fuse_holds = not any(current > fuse_A for current in measured.current_A)
-            drawn = _Drawn.at(measured.at_s, draws, unmeasured_A, fuse_holds=fuse_holds)
+            drawn = _Drawn.at(measured.at_s, draws, unmeasured, fuse_holds=fuse_holds)
             estimate = _moved(estimate, measured, drawn)
-            unmeasured_A = drawn.unmeasured_A(measured, estimate)
-            self.overload = None if fuse_holds else drawn.beside_likely(measured, draws)
+            unmeasured = drawn.unmeasured(measured, estimate)
+            self.overload = None if fuse_holds else drawn.beside(measured, draws)
             explained = Measured(measured.at_s, estimate)
             is_final = measured.at_s < now_s - STALE_AFTER_S or all(
                 draw.settled_by(measured.at_s) for draw in draws
             )
             if is_final and not unsettled:
-                self.settled_A, self.unmeasured_A = estimate, unmeasured_A
+                self.settled_A, self.unmeasured = estimate, unmeasured
                 self.estimates.append(explained)
             else:
                 unsettled.append(explained)
@@ -116,40 +137,50 @@ class _Drawn:
         Of those that are measured.
     granted_A, reach_A : Vector3
         The same of the others, by their limits: they count with their grants while they charge.
+    before_A : Vector3
+        What those drew before they were given more, during an overload.
+    unsure_A : Vector3
+        By so much that may be less.
     """
 
     least_A: Vector3
     most_A: Vector3
     granted_A: Vector3
     reach_A: Vector3
+    before_A: Vector3
+    unsure_A: Vector3
 
     @classmethod
-    def at(cls, at_s: float, draws: Sequence[Draw], unmeasured_A: Vector3, *, fuse_holds: bool) -> _Drawn:
+    def at(cls, at_s: float, draws: Sequence[Draw], unmeasured: Measured, *, fuse_holds: bool) -> _Drawn:
         """Collect it.
 
         Parameters
         ----------
-        unmeasured_A : Vector3
+        unmeasured : Measured
             The most that those which nobody measures drew before. During an overload nobody is presumed to
             have begun to use what was left unused, unless it has just been given more.
         """
         bounds = [draw.at(at_s, fuse_holds=fuse_holds) for draw in draws]
         measured = [each for each in bounds if each.is_measured]
         others = [each for each in bounds if not each.is_measured]
-        reach_A = _sum([each.most_A for each in others])
-        if not fuse_holds and not any(
-            draw.has_risen(at_s) for draw, each in zip(draws, bounds, strict=True) if not each.is_measured
-        ):
-            reach_A = _each(min, reach_A, unmeasured_A)
+        reach_A = before_A = _sum([each.most_A for each in others])
+        if not fuse_holds:
+            unseen = [draw for draw, each in zip(draws, bounds, strict=True) if not each.is_measured]
+            given_A = _risen(unseen, unmeasured.at_s - FOLLOWS_WITHIN_S, at_s)
+            reach_A = _each(min, reach_A, _sum([unmeasured.current_A, given_A]))
+            given_before_A = _risen(unseen, at_s - FOLLOWS_WITHIN_S, unmeasured.at_s)
+            before_A = _each(min, reach_A, _each(_beside, unmeasured.current_A, given_before_A))
         granted_A = _each(min, _sum([each.least_A for each in others]), reach_A)
         return cls(
             _sum([each.least_A for each in measured]),
             _sum([each.most_A for each in measured]),
             granted_A,
             reach_A,
+            before_A,
+            _sum([_each(min, each.most_A, INEXACT) for each in others]),
         )
 
-    def unmeasured_A(self, measured: Measured, base_A: Vector3) -> Vector3:
+    def unmeasured(self, measured: Measured, base_A: Vector3) -> Measured:
         """Return the most that those which nobody measures can have drawn beside a base load."""
         one, two, three = (
             min(reach, max(0.0, total - base - least)) if not math.isnan(total) else reach
@@ -157,16 +188,14 @@ class _Drawn:
                 measured.current_A, base_A, self.least_A, self.reach_A, strict=True
             )
         )
-        return one, two, three
-
-    def beside_likely(self, measured: Measured, draws: Sequence[Draw]) -> Measured:
-        """Return what is left of a reading beside what EVSEs most likely drew."""
-        likely_A = measured_A(draws, measured.at_s)
-        one, two, three = (
-            total - drawn - granted
-            for total, drawn, granted in zip(measured.current_A, likely_A, self.granted_A, strict=True)
-        )
         return Measured(measured.at_s, (one, two, three))
+
+    def beside(self, measured: Measured, draws: Sequence[Draw]) -> Beside:
+        """Return what is left of a reading of an overload beside what EVSEs drew."""
+        drawn_A = _sum([self.most_A, self.before_A])
+        likely_A = _sum([measured_A(draws, measured.at_s), _each(_beside, self.before_A, self.unsure_A)])
+        total_A = measured.current_A
+        return Beside(measured, _each(sub, total_A, drawn_A), _each(sub, total_A, likely_A))
 
 
 def _moved(estimate_A: Vector3, measured: Measured, drawn: _Drawn) -> Vector3:
@@ -186,6 +215,14 @@ def _moved(estimate_A: Vector3, measured: Measured, drawn: _Drawn) -> Vector3:
 def _sum(vectors: Sequence[Vector3]) -> Vector3:
     one, two, three = map(sum, zip(*vectors, strict=True)) if vectors else (0.0, 0.0, 0.0)
     return one, two, three
+
+
+def _risen(draws: Sequence[Draw], start_s: float, end_s: float) -> Vector3:
+    return _sum([draw.risen_A(start_s, end_s) for draw in draws])
+
+
+def _beside(total_A: float, part_A: float) -> float:
+    return max(0.0, total_A - part_A)
 
 
 def _each(pick: Callable[[float, float], float], one: Vector3, other: Vector3) -> Vector3:

@@ -12,7 +12,7 @@ from energy_management.allocation import Allocation
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Bools, Floats
 from energy_management.demand import IDLE, WANTS
-from energy_management.draws import NOTHING_IN_FORCE, Draw, currents_of
+from energy_management.draws import NOTHING_IN_FORCE, currents_of
 from energy_management.limits import Limiter
 from energy_management.measurement import Reading
 from energy_management.memory import Memory
@@ -128,7 +128,7 @@ class ClosedLoop:
         in_force = [self.memory.in_force.get(uuid, NOTHING_IN_FORCE) for uuid in self.memory.draws]
         ramps = Ramps(limiter, draws, granted_A, in_force, self.config, self.monotonic_s)
         step = ramps.step(target, order, slot)
-        allocation, reliefs = self._relieved(limiter, step.allocation, draws, order, slot)
+        allocation, reliefs = self._relieved(limiter, step.allocation, granted_A, order, slot)
         changes = abs(allocation.current_A[:, slot] - granted_A) > CHANGE_A
         for evse in np.flatnonzero(changes & (limiter.demand.urgency != IDLE)).tolist():
             draws[evse].changed_at_s = self.monotonic_s
@@ -137,7 +137,7 @@ class ClosedLoop:
         return replace(allocation, held={**held, **step.reasons, **reliefs}, waits=step.waits)
 
     def _relieved(
-        self, limiter: Limiter, allocation: Allocation, draws: Sequence[Draw], order: Order, slot: int
+        self, limiter: Limiter, allocation: Allocation, granted_A: Floats, order: Order, slot: int
     ) -> tuple[Allocation, dict[int, str]]:
         """End overloads in time; returns also why an EVSE has less for that."""
         overloads = limiter.meters.overloads if limiter.meters is not None else []
@@ -148,10 +148,11 @@ class ClosedLoop:
         minimum_A = limiter.demand.minimum_A[:, slot]
         pinned_A = [
             draw.pinned_A(self.monotonic_s) if draw.pilot.holds(limit, self.monotonic_s) else 0.0
-            for draw, limit in zip(draws, wanted_A.tolist(), strict=True)
+            for draw, limit in zip(self.memory.draws.values(), wanted_A.tolist(), strict=True)
         ]
         evses = Sharers(
             wanted_A,
+            granted_A,
             np.where(wanted_A >= minimum_A, minimum_A, 0.0),
             np.array(pinned_A),
             allocation.loaded[:, :, slot],

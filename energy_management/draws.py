@@ -35,7 +35,7 @@ REMEMBERED_S = STALE_AFTER_S + FOLLOWS_WITHIN_S
 """How long samples and limits are kept."""
 
 FALLEN_WITHIN_A = 0.5
-"""So far above its limit a draw still counts as following it; meters and pilots are not exact."""
+"""So far beside its limit a draw still counts as following it; meters and pilots are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,15 @@ class Draw:
             max(later.most_A) > max(earlier.most_A)
             for earlier, later in pairwise(self._in_force(at_s - FOLLOWS_WITHIN_S, at_s))
         )
+
+    def risen_A(self, start_s: float, end_s: float) -> Vector3:
+        """Return by how much its limits have risen in an interval, per grid phase."""
+        limits_A = [bounds.most_A for bounds in self._in_force(start_s, end_s)]
+        one, two, three = (
+            sum(max(0.0, later[phase] - earlier[phase]) for earlier, later in pairwise(limits_A))
+            for phase in range(3)
+        )
+        return one, two, three
 
     def settled_by(self, at_s: float) -> bool:
         """Whether nothing that is still to come could tell more about its draw at a time."""

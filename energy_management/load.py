@@ -88,20 +88,30 @@ def read_meters(
             taken_A[phase, position] = attributes.reserve_A + max(least, 0.0 if math.isnan(base) else base)
             if not is_believed:
                 at_most_A[phase, position] = attributes.fallback_A or 0.0
-        overload = node.base_load.overload
-        if overload is not None and monotonic_s - overload.at_s <= attributes.stale_after_s:
-            kept_A = taken_A[:, position], attributes.reserve_A + np.array(overload.current_A)
-            overloads.append(_overload(tree, position, float(limits_A[position]), *kept_A))
+        beside = node.base_load.overload
+        if beside is not None and monotonic_s - beside.measured.at_s <= attributes.stale_after_s:
+            others_A = attributes.reserve_A + np.array([beside.least_A, beside.most_A])
+            rooms_A = limits_A[position] - np.vstack([taken_A[:, position], others_A])
+            overloads.append(_overload(tree, position, float(limits_A[position]), rooms_A, beside.measured))
         complaints += [(uuid, text) for text in node.trust.complaints(monotonic_s, attributes.stale_after_s)]
     return MeterBudgets(metered, taken_A, at_most_A, complaints, overloads)
 
 
-def _overload(tree: Tree, position: int, limit_A: float, taken_A: Floats, possible_A: Floats) -> Overload:
-    """Tell what an overloaded node has for EVSEs, surely and possibly less."""
-    rooms_A = [limit_A - taken_A, limit_A - np.fmax(taken_A, possible_A)]
-    first, last = int(tree.coverage.first[position]), int(tree.coverage.last[position])
-    (one, two, three), (other_one, other_two, other_three) = (room_A.tolist() for room_A in rooms_A)
-    return Overload(first, last, (one, two, three), (other_one, other_two, other_three), TOLERATED * limit_A)
+def _overload(tree: Tree, position: int, limit_A: float, rooms_A: Floats, measured: Measured) -> Overload:
+    """Tell what an overloaded node has for EVSEs, by its base load and by what its reading can be of."""
+    by_base_A, at_most_A, at_least_A = rooms_A
+    current_A = np.array(measured.current_A)
+    is_clear = current_A > (1.0 + TOLERATED) * limit_A
+    one, two, three = np.fmin(by_base_A, np.where(is_clear, at_most_A, np.inf)).tolist()
+    least_one, least_two, least_three = np.fmin(by_base_A, at_least_A).tolist()
+    return Overload(
+        int(tree.coverage.first[position]),
+        int(tree.coverage.last[position]),
+        (one, two, three),
+        (least_one, least_two, least_three),
+        TOLERATED * limit_A,
+        (current_A > limit_A).tolist(),
+    )
 
 
 def _base_load(

@@ -21,6 +21,9 @@ CHARGING = "Charging"
 WITHOUT_CAR = ("Unplugged", "Disabled", "Finished")
 """In these an EVSE has nothing that could draw its grant."""
 
+CAR_HAS_LEFT = ("Unplugged", "Disabled")
+"""The same without Finished, which is also what EVerest calls an EVSE that is just being paused."""
+
 
 @dataclass
 class NodeMemory:
@@ -99,7 +102,7 @@ class Memory:
             state = tree.nodes[position].get("evse_state", CHARGING)
             if state == "Unplugged":
                 self.usages.pop(uuid, None)
-            draw.note_car(monotonic_s, is_there=state not in WITHOUT_CAR)
+            draw.note_car(monotonic_s, is_there=state not in CAR_HAS_LEFT)
             is_limited = max(granted) < own
             most_A = self._most_A(uuid, granted, draw)
             draw.allow(_allowed(state, granted, most_A, monotonic_s, is_limited=is_limited))

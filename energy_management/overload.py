@@ -36,6 +36,8 @@ class Overload:
         The same, if other loads draw the most that the newest reading can be of.
     tolerated_A : float
         For less above its limit nobody is paused.
+    is_over : sequence of bool
+        On which phases more than its limit is measured: nobody gets more there until that is over.
     """
 
     first: int
@@ -43,6 +45,7 @@ class Overload:
     room_A: Vector3
     least_room_A: Vector3
     tolerated_A: float
+    is_over: Sequence[bool] = (True, True, True)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Sharers:
     ----------
     current_A : ndarray
         What they shall have.
+    granted_A : ndarray
+        What they have had until now.
     least_A : ndarray
         Their minimum, for those who have as much.
     pinned_A : ndarray
@@ -62,6 +67,7 @@ class Sharers:
     """
 
     current_A: Floats
+    granted_A: Floats
     least_A: Floats
     pinned_A: Floats
     loaded: Bools
@@ -82,16 +88,30 @@ def relieved(overloads: Sequence[Overload], evses: Sharers, order: Ints) -> Floa
         below[overload.first : overload.last] = True
         for phase in range(3):
             here = below & evses.loaded[phase]
+            if overload.is_over[phase]:
+                current_A[here] = _not_raised(current_A, evses)[here]
             moving = here & (pinned_A == 0.0)
             excess_A = _drawn_A(here, current_A, pinned_A) - overload.least_room_A[phase]
             current_A[moving] = _lowered(current_A[moving], evses.least_A[moving], excess_A)
-            for evse in order[::-1].tolist():
+            for evse in _last_first(order, pinned_A):
                 excess_A = _drawn_A(here, current_A, pinned_A) - overload.room_A[phase]
                 if excess_A <= overload.tolerated_A:
                     break
-                if here[evse] and pinned_A[evse] > 0.0:
+                if here[evse]:
                     current_A[evse] = pinned_A[evse] = 0.0
     return current_A
+
+
+def _last_first(order: Ints, pinned_A: Floats) -> list[int]:
+    """Put those first who cannot give in another way."""
+    backward = order[::-1].tolist()
+    return sorted(backward, key=lambda evse: pinned_A[evse] == 0.0)
+
+
+def _not_raised(current_A: Floats, evses: Sharers) -> Floats:
+    """Leave what they have had to those who shall have more; nothing, if that is below their minimum."""
+    had_A = np.where(evses.granted_A < evses.least_A, 0.0, evses.granted_A)
+    return np.asarray(np.minimum(current_A, had_A))
 
 
 def _drawn_A(here: Bools, current_A: Floats, pinned_A: Floats) -> float:

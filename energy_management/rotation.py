@@ -66,9 +66,10 @@ def take_turns(
     """
     contended = bool((asks & ~served).any())
     for state, wants, has, told in zip(states, asks.tolist(), served.tolist(), evse_states, strict=True):
+        was_served = state.served_since is not None
         if not wants or (has and told == "Charging"):
             state.declined_at = None
-        elif has and told == "PausedEV" and not _has_declined(state, monotonic_s):
+        elif (has or was_served) and told == "PausedEV" and not _has_declined(state, monotonic_s):
             state.declined_at = monotonic_s
         if not wants:
             state.served_since = state.waiting_since = state.turn_ends = None

@@ -46,12 +46,14 @@ def given(
     least_room_A: float | None = None,
     pinned_A: Sequence[float] | None = None,
     phases: Sequence[Vector3] | None = None,
+    had_A: Sequence[float] | None = None,
 ) -> list[float]:
     """Currents of EVSEs with a minimum of 6 A on an overloaded fuse, the first of them served first."""
     count = len(wanted_A)
     overload = Overload(0, count, flat(room_A), flat(least_room_A or room_A), tolerated_A=0.7)
     evses = Sharers(
         np.array(wanted_A, dtype=np.float64),
+        np.array(had_A or [32.0] * count, dtype=np.float64),
         np.full(count, 6.0),
         np.array(pinned_A or [0.0] * count, dtype=np.float64),
         np.array(phases or [(1, 1, 1)] * count, dtype=np.bool_).T,
@@ -84,6 +86,10 @@ def test_no_more_than_needed_are_paused() -> None:
     assert given(6, 6, room_A=12, pinned_A=[16, 16]) == [0, 0]
 
 
+def test_if_the_minima_do_not_fit_others_are_paused_too() -> None:
+    assert given(8, 8, 8, room_A=8, pinned_A=[0, 16, 0]) == [6, 0, 0]
+
+
 def test_what_a_meter_cannot_tell_pauses_nobody() -> None:
     assert given(8, 8, room_A=16, pinned_A=[8.6, 0]) == [8, pytest.approx(7.4)]
     assert given(6, 6, room_A=12, pinned_A=[6.6, 0]) == [6, 6]
@@ -92,6 +98,15 @@ def test_what_a_meter_cannot_tell_pauses_nobody() -> None:
 def test_what_is_not_certain_of_the_house_lowers_but_pauses_nobody() -> None:
     assert given(10, 10, room_A=20, least_room_A=14) == [7, 7]
     assert given(10, 10, room_A=20, least_room_A=2) == [6, 6]
+
+
+def test_nobody_gets_more_until_it_is_over() -> None:
+    assert given(16, 8, room_A=30, had_A=[10, 8]) == [10, 8]
+    assert given(16, 8, room_A=30, had_A=[0, 8]) == [0, 8]
+
+
+def test_who_has_had_less_than_its_new_minimum_is_not_raised_to_it() -> None:
+    assert given(6, 8, room_A=30, had_A=[5, 8]) == [0, 8]
 
 
 def test_who_is_on_another_phase_is_left_alone() -> None:
