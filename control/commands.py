@@ -15,7 +15,7 @@ from control.external_limits import EVEREST_SOURCE, Expiry, ExternalLimits
 from control.orders import Orders, ReserveSteps
 from control.schedules import JsonObject
 from control.tree import Rating
-from energy_management.modes import Mode
+from energy_management.modes import FROM_SURPLUS, Mode
 
 PAUSE = "pause"
 """Source of the limit that pauses an EVSE; not to be taken by anyone else."""
@@ -127,6 +127,8 @@ class Commands:
         Tells which of them are EVSEs.
     decides : bool
         This instance decides about EVSEs; a node passes on what others decide.
+    knows_surplus : bool
+        A meter tells what the sun leaves over.
     fuses_A : mapping of uuid to amperes
         The module's own nodes and their fuses.
     explain : callable
@@ -145,6 +147,7 @@ class Commands:
         ratings: Callable[[], Mapping[str, Rating]],
         evses: Callable[[], Collection[str]],
         decides: bool = True,
+        knows_surplus: bool = True,
         fuses_A: Mapping[str, float],
         explain: Callable[[str], str],
         status: Callable[[], JsonObject] = dict,
@@ -155,6 +158,7 @@ class Commands:
         self._ratings = ratings
         self._evses = evses
         self._decides = decides
+        self._knows_surplus = knows_surplus
         self._fuses_A = fuses_A
         self._explain = explain
         self._status = status
@@ -258,6 +262,11 @@ class Commands:
         self._known_evse(order.uuid)
         if not self._decides:
             raise RejectedError("a node passes limits on, order it of the manager above it")
+        if order.mode in FROM_SURPLUS and not self._knows_surplus:
+            raise RejectedError(
+                f"mode {order.mode} needs a meter that tells of a surplus: "
+                "name one as grid.meter of the site file, or connect powermeter"
+            )
         changes: dict[str, object] = {
             name: value
             for name in ("priority", "weight", "phase_rotation", "mode")

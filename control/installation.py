@@ -13,7 +13,7 @@ from control.own_tree import OwnTree
 from control.settings import Settings, SettingsError
 from control.tree import OwnNode
 from energy_management import EvseAttributes, ManagerConfig, NodeAttributes, Site
-from energy_management.modes import SolarAttributes, Thresholds
+from energy_management.modes import FROM_SURPLUS, SolarAttributes, Thresholds
 
 if TYPE_CHECKING:
     from control.site_file import EvseSection, GridSection, NodeSection, SharingSection, SiteFile
@@ -49,6 +49,12 @@ class Installation:
     stale_after_s: Mapping[str, float] = field(default_factory=dict)
     engine: ManagerConfig = field(default_factory=ManagerConfig)
     floor: Floor = NO_FLOOR
+
+    @property
+    def knows_surplus(self) -> bool:
+        """Whether a meter of the root tells what the sun leaves over."""
+        root = self.site.nodes.get(self.tree.root.uuid)
+        return root is not None and root.fallback_A is not None
 
 
 def read_site(path: Path | None) -> SiteFile | None:
@@ -184,7 +190,7 @@ def _thresholds(solar: SolarSection, usual: Thresholds) -> Thresholds:
 
 def _refuse_surplus(settings: Settings, evses: Mapping[str, EvseSection]) -> None:
     for name, evse in evses.items():
-        if evse.mode in ("minpv", "pv"):
+        if evse.mode in FROM_SURPLUS:
             raise SettingsError(
                 f"{settings.module_id}: {name} of {settings.site_file} has mode {evse.mode}, but there is no "
                 "meter that tells of a surplus: name one as grid.meter, or connect powermeter"

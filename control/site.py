@@ -121,6 +121,7 @@ class EnergySite:
             ratings=self._ratings,
             evses=self._evses,
             decides=node is None,
+            knows_surplus=place.knows_surplus,
             fuses_A=place.tree.fuses_A,
             explain=self._role.explain,
             status=self.status,

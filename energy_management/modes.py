@@ -11,6 +11,9 @@ Mode = Literal["off", "now", "minpv", "pv"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
+FROM_SURPLUS: tuple[Mode, ...] = ("minpv", "pv")
+"""Those that need somebody to tell what the sun leaves over."""
+
 
 @dataclass(frozen=True)
 class Thresholds:

@@ -19,7 +19,7 @@ from energy_management.limits import Limiter
 from energy_management.load import PLAIN
 from energy_management.measurement import Reading
 from energy_management.memory import CHARGING
-from energy_management.modes import Mode, Thresholds
+from energy_management.modes import FROM_SURPLUS, Mode, Thresholds
 from energy_management.phases import Switching, choices
 from energy_management.schedules import MAX_PHASES
 from energy_management.site import EvseAttributes
@@ -113,9 +113,7 @@ class _Solar:
     def from_surplus(self) -> list[int]:
         """Who charges from surplus."""
         exporting = self.limiter.demand.exporting[:, self.slot]
-        return [
-            evse for evse, mode in enumerate(self.modes) if mode in ("minpv", "pv") and not exporting[evse]
-        ]
+        return [evse for evse, mode in enumerate(self.modes) if mode in FROM_SURPLUS and not exporting[evse]]
 
     def sunlight(self, surplus_W: float | None) -> Sunlight:
         """Decide what they change, given the surplus; None is not known."""

@@ -18,7 +18,7 @@ from tests.control.sample import VirtualClock, evse
 class Fixture:
     """A node of 63 A with two EVSEs of 32 A."""
 
-    def __init__(self, *, decides: bool = True) -> None:
+    def __init__(self, *, decides: bool = True, knows_surplus: bool = True) -> None:
         self.clock = VirtualClock()
         self.changes = 0
         self.orders = Orders({"a": EvseAttributes(priority=1)}, {"grid": 5.0}, self.changed)
@@ -32,6 +32,7 @@ class Fixture:
             },
             evses=lambda: "ab",
             decides=decides,
+            knows_surplus=knows_surplus,
             fuses_A={"grid": 63.0},
             explain=lambda uuid: f"{uuid} has what it asked for",
             status=lambda: {"evses": 2},
@@ -262,6 +263,17 @@ def test_a_node_takes_no_orders_about_what_others_decide() -> None:
     assert "order it of the manager above it" in site.reject("set_evse", {"uuid": "a", "priority": 1})
     site.accept("pause", uuid="a")
     assert site.amperes("a") == 0
+
+
+@pytest.mark.parametrize("mode", ["minpv", "pv"])
+def test_without_a_meter_nobody_charges_from_surplus(mode: str) -> None:
+    site = Fixture(knows_surplus=False)
+    assert site.reject("set_evse", {"uuid": "a", "mode": mode}) == (
+        f"set_evse: mode {mode} needs a meter that tells of a surplus: "
+        "name one as grid.meter of the site file, or connect powermeter"
+    )
+    site.accept("set_evse", uuid="a", mode="off")
+    site.accept("set_evse", uuid="a", mode="now")
 
 
 def test_orders_survive_a_restart(site: Fixture) -> None:

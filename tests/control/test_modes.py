@@ -79,6 +79,14 @@ evses:
             installation(Settings("grid"), site_file)
         installation(Settings("grid"), site_file, has_powermeter=True)
 
+    def test_a_mode_that_needs_a_meter_is_refused_without_one(self, tmp_path: Path) -> None:
+        metered = load_site(written(tmp_path, METER))
+        assert installation(Settings("grid"), metered).knows_surplus
+        assert installation(Settings("grid"), None, has_powermeter=True).knows_surplus
+        unmetered = load_site(written(tmp_path, "grid: {fuse: 35 A}\nevses: {a: {}}"))
+        assert not installation(Settings("grid"), unmetered).knows_surplus
+        assert not installation(Settings("grid"), None).knows_surplus
+
 
 @pytest.fixture
 def instances() -> Iterator[list[Instance]]:
