@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
-from bsp.connector_registers import per_ampere
+from bsp.connector_registers import CABLE, per_ampere
 from bsp.profile import ConnectorProfile, State
 from bsp.registers import Value
 from energy_management.measurement import Reading, Vector3
@@ -50,6 +50,16 @@ class SwitchesPhases(Protocol):
 
     def set_phases(self, phases: int) -> None:
         """Charge on 1 or 3 phases from now on."""
+        ...
+
+
+@runtime_checkable
+class KnowsItsCable(Protocol):
+    """A charging point that reads what the cable is coded for."""
+
+    @property
+    def cable_A(self) -> float | None:
+        """Its ampacity; None where it is not known."""
         ...
 
 
@@ -189,6 +199,8 @@ class WallboxDevice(RegisterDevice):
         shown: dict[str, Value] = dict.fromkeys(self._charger.status_points, 0)
         for name, allowed in self._charger.status[self._shown_state()].items():
             shown[name] = allowed[-1]
+        if isinstance(self._point, KnowsItsCable):
+            shown[CABLE] = self._point.cable_A
         return shown
 
     def _shown_state(self) -> State:

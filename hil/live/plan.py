@@ -19,7 +19,7 @@ from hil.scenario.scenario import Line, Scenario
 
 T = TypeVar("T", GridSection | None, NodeSection)
 _IN_THE_CAR = ("ignores the pilot", "falls asleep")
-_IN_THE_CHARGER = ("ignores its limits", "the contactor")
+_IN_THE_CHARGER = ("ignores its limits", "contactor")
 _BUS = "real."
 """Before the names of real buses, so that they are not taken for simulated ones."""
 

@@ -51,13 +51,32 @@ class ContactorBoard(RelayBoardDevice):
             values[f"input.{number}"] = self._random.choice((values[f"relay.{number}"], 0, 1))
         return values
 
+    def power_cycle(self) -> None:
+        """Drop every relay, and with it every contactor that is not stuck."""
+        before = dict(self.contacts)
+        super().power_cycle()
+        self._tell_moved(before)
+
+    def repair(self) -> None:
+        """Let every contactor follow its relay again."""
+        before = dict(self.contacts)
+        super().repair()
+        self._tell_moved(before)
+
+    def _tell_moved(self, before: Mapping[int, bool]) -> None:
+        for number, closed in self.contacts.items():
+            if closed != before[number]:
+                self._moved(number, closed)
+
     def _moved(self, number: int, closed: bool) -> None:  # noqa: FBT001 (called by the board)
         if number not in self._points:
             return
         point, role = self._points[number]
         self.moves += 1
         if role == "main":
-            self.moves_under_load += max(point.current_A) >= IDLE_A
+            under_load = max(point.current_A) >= IDLE_A
+            self.moves_under_load += under_load
+            point.opened_under_load += under_load
             point.is_fed = closed
         else:
             before = point.switched_under_load

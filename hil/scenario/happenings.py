@@ -295,6 +295,11 @@ def _sticks(world: World, evse: str) -> Undo:
     return world.stick(evse)
 
 
+@EVENTS.add(f"the main contactor of {{evse}} sticks{_FOR}", "the one before the charger stays where it is")
+def _main_sticks(world: World, evse: str) -> Undo:
+    return world.stick(evse, main=True)
+
+
 @EVENTS.add(f"the contactors of {{evse}} bounce{_FOR}", "their auxiliary contacts flutter after each move")
 def _bounce(world: World, evse: str) -> Undo:
     return world.bounce(evse)

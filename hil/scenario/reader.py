@@ -341,8 +341,11 @@ def _check_event(text: str, scenario: Scenario) -> None:
     connector = scenario.site.bridged_connectors.get(str(evse))
     if connector is not None and any(what in sentence.text for what in OF_EVEREST):
         raise WordsError(f"{evse} is on Modbus: only a module of EVerest can do that")
-    if "the contactor" in sentence.text and (connector is None or connector.contactors is None):
+    contactors = connector.contactors if connector is not None else None
+    if "contactor" in sentence.text and contactors is None:
         raise WordsError(f"{evse} has no contactors in the site file")
+    if "main contactor" in sentence.text and contactors is not None and contactors.main is None:
+        raise WordsError(f"{evse} has no main contactor in the site file")
 
 
 _CABLE = re.compile(r"(\d+(?:\.\d+)?) ?m of ([1-9]\d*(?:\.\d+)?) ?mm2")

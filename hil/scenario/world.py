@@ -25,10 +25,10 @@ class World:
     module: VirtualModule
     clock: SiteClock
 
-    def stick(self, evse: str) -> Callable[[], None]:
-        """Have the contactors of an EVSE stay where they are."""
+    def stick(self, evse: str, *, main: bool = False) -> Callable[[], None]:
+        """Have the contactor of the phases of an EVSE, or its main one, stay where it is."""
         board, numbers = self._contactors(evse)
-        board.stuck.update(numbers[:1])
+        board.stuck.add(numbers[main])
         return board.repair
 
     def bounce(self, evse: str) -> Callable[[], None]:

@@ -200,3 +200,11 @@ def test_connectors_of_one_charger_have_limits_of_their_own_and_share_its_watchd
         client.read_input_registers(1001, count=1, device_id=1)
         charger.tick()
     assert [point.limit_A for point in points] == [6.0, 6.0], "its fallback of 4140 W for each"
+
+
+def test_a_charger_that_knows_its_cable_shows_it() -> None:
+    next_, point = connector_profile("webasto_next"), ChargePoint(max_current_A=32.0)
+    box = WallboxDevice(next_, point)
+    assert box.read("holding", 1106, 1) == [0], "nothing is plugged in"
+    point.plug_in(Car(), 20.0)
+    assert box.read("holding", 1106, 1) == [20]

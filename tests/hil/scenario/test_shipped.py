@@ -1,12 +1,15 @@
 """Every scenario that is shipped, on virtual time."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hil.scenario import load_scenario, run
 
-SCENARIOS = sorted((Path(__file__).resolve().parents[3] / "hil" / "scenarios").glob("*.yaml"))
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = ROOT / "docs"
+SCENARIOS = sorted((ROOT / "hil" / "scenarios").glob("*.yaml"))
 
 
 @pytest.mark.timeout(600)
@@ -21,15 +24,34 @@ def test_there_are_enough() -> None:
     assert len(SCENARIOS) >= 25
 
 
-def test_each_row_of_the_troubleshooting_table_is_shown_by_one() -> None:
-    docs = Path(__file__).resolve().parents[3] / "docs" / "troubleshooting.md"
-    rows = [
-        line.split(" | ")[0].removeprefix("| ")
-        for line in docs.read_text().splitlines()
-        if line.startswith("| ")
-    ]
-    shown = {text for path in SCENARIOS for text in load_scenario(path).shows}
-    missing = [
-        row for row in rows[1:] if row not in shown and "`hil " not in row
-    ]  # of a site, not of a command
-    assert not missing
+def rows(page: str) -> dict[str, str]:
+    """Rows of the tables of a page, by their first cell."""
+    lines = (DOCS / page).read_text().splitlines()
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
+
+
+def shown() -> dict[str, set[str]]:
+    """What scenarios are examples of, with their names."""
+    by_text: dict[str, set[str]] = {}
+    for path in SCENARIOS:
+        for text in load_scenario(path).shows:
+            by_text.setdefault(text, set()).add(path.stem)
+    return by_text
+
+
+def test_each_row_of_the_troubleshooting_table_is_shown_by_a_scenario() -> None:
+    examples = shown()
+    for row, line in rows("troubleshooting.md").items():
+        if row == "You see" or "`hil " in row:  # of a command, not of a site
+            continue
+        assert row in examples, "no scenario shows this"
+        named = set(re.findall(r"\.\./hil/scenarios/(\w+)\.yaml", line))
+        assert named <= examples[row], f"{row}: another scenario shows this"
+
+
+def test_each_fault_of_the_bridge_is_shown_by_a_scenario() -> None:
+    page = (DOCS / "hardware.md").read_text()
+    table = page.partition("| fault | EVerest error")[2].partition("\n\n")[0]
+    faults = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines() if line.startswith("| ")]
+    assert len(faults) >= 3
+    assert not set(faults) - shown().keys()
