@@ -17,6 +17,9 @@ from control.tree import is_node, is_urgent, node_limit_A, walk
 from energy_management.draws import FALLEN_WITHIN_A
 from energy_management.measurement import Reading
 
+HANDED_ON_EVERY_S = 0.5
+"""A meter may be read far more often than the nodes above can use."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -60,14 +63,25 @@ class Inbox:
     fuses_A : mapping of uuid to amperes, optional
         A reading above its node's fuse on any phase is an overload and wakes the loop. Nodes below that are
         not in here tell their limits themselves.
+    hands_on : bool
+        Nodes above need what the own meter measures: it wakes the loop, as with EVerest's EnergyNode. A node
+        above takes a measurement for one of the moment it comes; beside newer ones of EVSEs, an older one
+        of the meter would look like other loads.
     """
 
     def __init__(
-        self, clock: Clock, wake: Callable[[], None], fuses_A: Mapping[str, float] | None = None
+        self,
+        clock: Clock,
+        wake: Callable[[], None],
+        fuses_A: Mapping[str, float] | None = None,
+        *,
+        hands_on: bool = False,
     ) -> None:
         self._clock = clock
         self._wake = wake
         self._fuses_A = fuses_A or {}
+        self._hands_on = hands_on
+        self._handed_on_at = -math.inf
         self._lock = threading.Lock()
         self._children: dict[str, Heard] = {}
         self._usages: dict[str, JsonObject] = {}
@@ -107,8 +121,14 @@ class Inbox:
 
     def usage(self, powermeter: JsonObject) -> None:
         """Take what the own node's meter measured, as it goes into the request of this node."""
+        now_s = self._clock().monotonic_s
         with self._lock:
             self._usage = powermeter
+            is_due = self._hands_on and now_s - self._handed_on_at >= HANDED_ON_EVERY_S
+            if is_due:
+                self._handed_on_at = now_s
+        if is_due:
+            self._wake()
 
     def prices(self, prices: object) -> None:
         """Take the newest ``EnergyPriceSchedule``.

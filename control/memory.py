@@ -104,7 +104,7 @@ class Memory:
             return None
         try:
             return read(self._store.state[part])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             self._log.warning(f"state file: starting without {part}, what it holds is of no use: {error!r}")
             return None
 

@@ -89,7 +89,8 @@ class EnergySite:
         self._sessions = Sessions(self._store, clock())
         self._memory = Memory(self._store, self._orders, outside.log)
         restored = self._memory.restore(clock())
-        self._inbox = Inbox(clock, self.wake, place.tree.fuses_A)
+        is_node = settings.role is Role.NODE
+        self._inbox = Inbox(clock, self.wake, place.tree.fuses_A, hands_on=is_node)
         self._dispatcher = workings.dispatcher(lambda: clock().monotonic_s, on_outcome=self._on_outcome)
         name = site_file.grid.meter if site_file and site_file.grid else None
         self.meters = Meters(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from control.branches import BranchKeeper
 from control.dispatch import Dispatcher
 from control.inbox import Inbox
@@ -55,6 +57,19 @@ def test_it_publishes_every_second_however_long_the_update_interval_is() -> None
     site = Fixture()
     site.step()
     assert site.node.due_s == site.clock.monotonic() + 1
+
+
+@pytest.mark.parametrize(("hands_on", "woken_at_s"), [(True, [0.0, 0.5]), (False, [])])
+def test_what_the_own_meter_measures_goes_up_at_once_but_not_ten_times_a_second(
+    hands_on: bool, woken_at_s: list[float]
+) -> None:
+    clock = VirtualClock()
+    woken: list[float] = []
+    inbox = Inbox(clock, lambda: woken.append(clock.elapsed_s), hands_on=hands_on)
+    for number in range(8):
+        inbox.usage({"energy_Wh_import": {"total": number}})
+        clock.advance(0.125)
+    assert woken == woken_at_s
 
 
 def test_a_priority_request_goes_up_once() -> None:
