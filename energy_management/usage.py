@@ -14,6 +14,15 @@ CLEARLY_A = 0.5
 SETTLES_AFTER_S = 6.0
 """How long a car that takes less may be on its way down; what it draws meanwhile it does not want."""
 
+NOTHING_A = 1.0
+"""Who draws no more than this does not charge: it wants nothing, or needs more than it is offered."""
+
+ASKED_AFTER_S = 60.0
+"""After this time such a car is offered its full share again, then after twice the time, and so on ..."""
+
+ASKED_EVERY_S = 1920.0
+"""... until it is this."""
+
 DRAWS_A = 3.0
 IDLE_A = 0.5
 """While a car draws the one or more on a phase, it does not use those on which it draws the other or less."""
@@ -34,6 +43,10 @@ class Usage:
         Since when it has drawn clearly less than it may.
     most_A : float
         The most it has drawn since then, but for its way down.
+    asked_at_s : float or None
+        When it is offered its full share again, as it draws nothing of what it is offered.
+    asked_after_s : float
+        How long it waits for that next time.
     idle_since_s : list of float or None
         Since when each grid phase has been idle while others were not.
     phases : int
@@ -43,12 +56,14 @@ class Usage:
     wanted_A: float | None = None
     less_since_s: float | None = None
     most_A: float = 0.0
+    asked_at_s: float | None = None
+    asked_after_s: float = ASKED_AFTER_S
     idle_since_s: list[float | None] = field(default_factory=lambda: [None, None, None])
     phases: int = 0
 
     def forget_wishes(self) -> None:
         """Begin anew to find out how much it uses; which phases is known as long as the car is there."""
-        self.wanted_A = self.less_since_s = None
+        self.wanted_A = self.less_since_s = self.asked_at_s = None
 
     def follow(
         self, drawn_A: float, granted_A: float, minimum_A: float, now_s: float, config: ManagerConfig
@@ -61,6 +76,10 @@ class Usage:
             What it may draw, and the least that it could be given, per phase.
         """
         margin_A = config.unused_margin_A
+        if drawn_A > NOTHING_A:
+            self.asked_at_s, self.asked_after_s = None, ASKED_AFTER_S
+        elif self.asked_at_s is not None and now_s >= self.asked_at_s:
+            self.forget_wishes()
         may_draw_A = granted_A if self.wanted_A is None else min(granted_A, self.wanted_A)
         if drawn_A >= may_draw_A - margin_A / 2:
             self.wanted_A = self.less_since_s = None
@@ -75,6 +94,9 @@ class Usage:
         else:
             self.wanted_A = max(self.most_A + margin_A, minimum_A)
             self.less_since_s = None
+            if self.most_A <= NOTHING_A and self.asked_at_s is None:
+                self.asked_at_s = now_s + self.asked_after_s
+                self.asked_after_s = min(2.0 * self.asked_after_s, ASKED_EVERY_S)
 
     def follow_phases(self, drawn_A: Vector3, offered: Sequence[bool], now_s: float) -> None:
         """Take the current per grid phase, of those that the EVSE offers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from energy_management import EvseAttributes
@@ -80,6 +82,41 @@ class TestShare:
 
     def test_nothing_is_shared_of_a_car_that_nobody_measures(self) -> None:
         assert pair().run(90, None) == pytest.approx({"a": 17.5, "b": 17.5})
+
+
+class TestNothing:
+    """A car that draws nothing of what it is offered wants nothing, or needs more: it is asked again."""
+
+    @staticmethod
+    def offers_A(grid: Grid, seconds: int, drawn_A: float = 0.0) -> list[float]:
+        """Run beside a car that draws all it may; what a has, second by second."""
+        offers, others = [], 17.5
+        for _ in range(seconds):
+            grants = grid.run(1, None, {"a": flat(drawn_A), "b": flat(others)})
+            others = grants["b"]
+            offers.append(grants["a"])
+        return offers
+
+    def test_is_asked_again_and_again_less_and_less_often(self) -> None:
+        offers = self.offers_A(pair(), 1150)
+        asked_at = [at for at, (before, now) in enumerate(pairwise(offers)) if before < 17 <= now]
+        pauses_s = [later - earlier for earlier, later in pairwise(asked_at)]
+        assert pauses_s == [pytest.approx(seconds, abs=20) for seconds in (150, 270, 510)]
+
+    def test_has_its_share_from_when_it_begins_to_draw(self) -> None:
+        grid = pair()
+        offers = self.offers_A(grid, 120)
+        assert offers[50] == pytest.approx(6)
+        assert offers[-1] == pytest.approx(17.5), "it is being asked"
+        assert min(self.offers_A(grid, 300, 17.5)) == pytest.approx(17.5)
+
+    def test_is_asked_as_soon_as_at_first_once_it_has_drawn(self) -> None:
+        grid = pair()
+        self.offers_A(grid, 400)
+        self.offers_A(grid, 60, 17.5)
+        offers = self.offers_A(grid, 120)
+        assert offers[50] == pytest.approx(6)
+        assert offers[-1] == pytest.approx(17.5)
 
 
 class TestPhases:
