@@ -19,6 +19,9 @@ ROOT = "everest_api/energy_manager"
 MAX_PAYLOAD_BYTES = 64 * 1024
 QOS = 1
 
+STATES = ("allocation", "node_state", "evse/+", "node/+", "meter/+")
+"""Where an instance that ran before this one may have left states of what is there no more."""
+
 _RETAINED = "a command must not be retained, it would be carried out again whenever this module connects"
 
 
@@ -50,6 +53,7 @@ class MqttApi:
         self._command = command
         self._log = log
         self._lock = threading.Lock()
+        """Who publishes what stays holds it: the last word is the newest."""
         self._retained: dict[str, bytes] = {}
         self._complaint: str | None = None
         self._client = mqtt.Client(
@@ -89,8 +93,8 @@ class MqttApi:
         payload = b"" if state is None else json.dumps(state, separators=(",", ":")).encode()
         with self._lock:
             self._retained[topic] = payload
-        if self._client.is_connected():
-            self._client.publish(topic, payload, QOS, retain=True)
+            if self._client.is_connected():
+                self._client.publish(topic, payload, QOS, retain=True)
 
     def _on_connect(
         self, client: mqtt.Client, _userdata: object, _flags: object, reason: ReasonCode, _: object
@@ -100,11 +104,10 @@ class MqttApi:
             return
         self._complaint = None
         self._log.info(f"MQTT API: connected to {self._broker}, topics {self.root}/…")
-        client.subscribe(f"{self.root}/command/+", QOS)
+        client.subscribe([(f"{self.root}/{name}", QOS) for name in ("command/+", *STATES)])
         with self._lock:
-            retained = dict(self._retained)
-        for topic, payload in {f"{self.root}/online": b"true", **retained}.items():
-            client.publish(topic, payload, QOS, retain=True)
+            for topic, payload in {f"{self.root}/online": b"true", **self._retained}.items():
+                client.publish(topic, payload, QOS, retain=True)
 
     def _on_connect_fail(self, *_: object) -> None:
         self._complain(f"cannot reach {self._broker}: {sys.exception()}")
@@ -119,7 +122,10 @@ class MqttApi:
             self._complaint = complaint
             self._log.warning(f"MQTT API: {complaint}")
 
-    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        if not message.topic.startswith(f"{self.root}/command/"):
+            self._on_state(client, message)
+            return
         name = message.topic.rpartition("/")[2]
         answer = (
             _rejected(f"{name}: {_RETAINED}")
@@ -127,6 +133,15 @@ class MqttApi:
             else self._answer(name, bytes(message.payload))
         )
         self._client.publish(f"{self.root}/reply/{name}", json.dumps(answer), QOS)
+
+    def _on_state(self, client: mqtt.Client, message: mqtt.MQTTMessage) -> None:
+        """Take away a state of before that this instance does not have."""
+        if not message.retain:  # of now: those of before have come
+            client.unsubscribe([f"{self.root}/{name}" for name in STATES])
+            return
+        with self._lock:
+            if message.topic not in self._retained:
+                client.publish(message.topic, b"", QOS, retain=True)
 
     def _answer(self, name: str, payload: bytes) -> JsonObject:
         if len(payload) > MAX_PAYLOAD_BYTES:

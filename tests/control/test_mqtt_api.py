@@ -109,6 +109,28 @@ def test_a_command_of_long_ago_that_was_retained_is_not_carried_out(broker: str,
     before.close()
 
 
+def test_what_an_instance_before_left_of_things_that_are_gone_is_taken_away(
+    broker: str, module_id: str
+) -> None:
+    old = MqttApi(broker_of(broker), module_id, echo, RecordingLog())
+    for name in ("evse/gone", "evse/stays", "meter/gone"):
+        old.show(name, {"is": "old"})
+    old.start()
+    first = Listener(broker)
+    first.wait_for(f"{module_id}/evse/gone", {"is": "old"})
+    old.stop()
+    new = MqttApi(broker_of(broker), module_id, echo, RecordingLog())
+    new.show("evse/stays", {"is": "new"})
+    new.start()
+    first.wait_for(f"{module_id}/evse/gone", None)
+    first.wait_for(f"{module_id}/meter/gone", None)
+    new.show("evse/later", {"is": "new"})
+    first.wait_for(f"{module_id}/evse/later", {"is": "new"})
+    first.wait_for(f"{module_id}/evse/stays", {"is": "new"})
+    new.stop()
+    first.close()
+
+
 def test_two_installations_on_one_broker_are_told_apart_by_a_prefix(
     broker: str, module_id: str, listener: Listener
 ) -> None:
