@@ -4,10 +4,14 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
+import numpy as np
+
 from hil.scenario.outcome import Check, Outcome
 from hil.scenario.plots import plots_of
 
 _MOST_LINES = 200
+_FEW_LINES = 12
+"""So many are shown at once."""
 _STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
@@ -66,6 +70,8 @@ def _parts(outcome: Outcome) -> Iterator[str]:
     yield _checks(outcome.checks)
     yield "<h2>What happened</h2>"
     yield _events(outcome)
+    yield "<h2>What it came to</h2>"
+    yield _sums(outcome)
     for plot in plots_of(outcome):
         note = f'<span class="note">{escape(plot.note)}</span>'
         yield f"<figure><figcaption>{escape(plot.title)}{note}</figcaption>{plot.svg}</figure>"
@@ -110,11 +116,28 @@ def _events(outcome: Outcome) -> str:
     return f"<table>{''.join(rows)}</table><p class='note'>The numbers mark these moments in the plots.</p>"
 
 
+def _sums(outcome: Outcome) -> str:
+    """Write what each car has charged, and how much each fuse has carried."""
+    rows = []
+    for car in outcome.cars:
+        energy_Wh, soc = outcome.series[f"energy/{car}"], outcome.series[f"soc/{car}"]
+        rows.append((car, f"{energy_Wh[-1] / 1e3:.2f} kWh, from {soc[0]:.0%} to {soc[-1]:.0%}"))
+    for node, fuse_A in outcome.fuses_A.items():
+        load_A = np.abs(outcome.vectors(f"node/{node}")).max(axis=0)
+        phase = int(load_A.argmax())
+        most = f"at most {load_A[phase]:.1f} A of {fuse_A:g} A, on L{phase + 1}"
+        rows.append((f"fuse {node}", f"{most}; {outcome.hottest[node]:.0%} of the way to tripping"))
+    cells = [f'<tr><td class="when">{escape(who)}</td><td>{escape(what)}</td></tr>' for who, what in rows]
+    return f"<table>{''.join(cells)}</table>"
+
+
 def _log(outcome: Outcome) -> str:
     lines = [f"{outcome.clock(entry.at_s)} {entry.level:7} {entry.text}" for entry in outcome.log]
     more = [f"… and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
     text = escape("\n".join([*lines[:_MOST_LINES], *more])) or "nothing"
-    return f"<details><summary>Log of the module ({len(lines)} lines)</summary><pre>{text}</pre></details>"
+    is_open = " open" if len(lines) <= _FEW_LINES or not outcome.holds else ""
+    summary = f"<summary>Log of the module ({len(lines)} lines)</summary>"
+    return f"<details{is_open}>{summary}<pre>{text}</pre></details>"
 
 
 def _reasons(outcome: Outcome) -> str:

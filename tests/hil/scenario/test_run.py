@@ -94,6 +94,9 @@ def test_the_page_stands_alone_and_says_the_verdict_first(blind: Outcome) -> Non
     assert page.count("<svg") == 5, "grid, house, two EVSEs, states"
     assert "src=" not in page
     assert "http-equiv" not in page
+    energy_kWh = blind.at("energy/big", blind.lasts_s) / 1e3
+    for text in (f"{energy_kWh:.2f} kWh, from 30%", "fuse grid", "of the way to tripping"):
+        assert text in page
     for text in ("fuse 20 A", "18:05", "grant", "house draws 30 A more on L2 for 4 min", "Charging"):
         assert text in page
     assert len(page) < 400_000
