@@ -19,6 +19,8 @@ class RelayBoardDevice(RegisterDevice):
         The contactors that they drive.
     stuck : set of int
         Contactors that do not move any more.
+    welded : set of int
+        Contactors that do not open any more.
 
     Parameters
     ----------
@@ -35,6 +37,7 @@ class RelayBoardDevice(RegisterDevice):
         self.relays = dict.fromkeys(profile.relays, False)
         self.contacts = dict(self.relays)
         self.stuck: set[int] = set()
+        self.welded: set[int] = set()
         self._on = profile.on
         self._off = profile.off
         self._on_move = on_move
@@ -57,18 +60,21 @@ class RelayBoardDevice(RegisterDevice):
         relay, closed = int(number), value == self._on
         with self._lock:
             self.relays[relay] = closed
-            if relay not in self.stuck and self.contacts[relay] != closed:
+            moves = relay not in self.stuck and (closed or relay not in self.welded)
+            if moves and self.contacts[relay] != closed:
                 self.contacts[relay] = closed
                 self._on_move(relay, closed)
 
     def power_cycle(self) -> None:
-        """Drop every relay, and with it every contactor that is not stuck."""
+        """Drop every relay, and with it every contactor that is not stuck or welded."""
         with self._lock:
             self.relays = dict.fromkeys(self.relays, False)
-            self.contacts = {n: closed and n in self.stuck for n, closed in self.contacts.items()}
+            held = self.stuck | self.welded
+            self.contacts = {n: closed and n in held for n, closed in self.contacts.items()}
 
     def repair(self) -> None:
         """Let every contactor follow its relay again."""
         with self._lock:
             self.stuck.clear()
+            self.welded.clear()
             self.contacts = dict(self.relays)

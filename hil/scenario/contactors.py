@@ -52,7 +52,7 @@ class ContactorBoard(RelayBoardDevice):
         return values
 
     def power_cycle(self) -> None:
-        """Drop every relay, and with it every contactor that is not stuck."""
+        """Drop every relay, and with it every contactor that is not stuck or welded."""
         before = dict(self.contacts)
         super().power_cycle()
         self._tell_moved(before)

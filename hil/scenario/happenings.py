@@ -285,9 +285,9 @@ def _cut(world: World, bus: str) -> Undo:
 # -- contactors
 
 
-@EVENTS.add(f"the contactor of {{evse}} welds{_FOR}", "it stays closed, whatever the relay does")
+@EVENTS.add(f"the contactor of {{evse}} welds{_FOR}", "it stays closed, once it is, whatever the relay does")
 def _welds(world: World, evse: str) -> Undo:
-    return world.stick(evse)
+    return world.weld(evse)
 
 
 @EVENTS.add(f"the contactor of {{evse}} sticks{_FOR}", "it stays where it is")

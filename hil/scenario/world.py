@@ -31,6 +31,12 @@ class World:
         board.stuck.add(numbers[main])
         return board.repair
 
+    def weld(self, evse: str) -> Callable[[], None]:
+        """Have the contactor of the phases of an EVSE stay closed, from when it is."""
+        board, numbers = self._contactors(evse)
+        board.welded.add(numbers[0])
+        return board.repair
+
     def bounce(self, evse: str) -> Callable[[], None]:
         """Have their auxiliary contacts flutter."""
         board, numbers = self._contactors(evse)

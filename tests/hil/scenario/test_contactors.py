@@ -4,11 +4,12 @@ from bsp.relay_profile import relay_profile
 from hil.plant import Car, ChargePoint
 from hil.scenario.contactors import ContactorBoard
 
+BOARD = "waveshare_modbus_rtu_relay_d_8ch"
 PHASES, MAIN = 1, 2
 
 
 def charging() -> tuple[ContactorBoard, ChargePoint]:
-    board = ContactorBoard(relay_profile("waveshare_modbus_rtu_relay_d_8ch"))
+    board = ContactorBoard(relay_profile(BOARD))
     point = ChargePoint(max_current_A=16.0, car=Car())
     board.wire(point, PHASES, MAIN)
     point.set_limit(16.0)
@@ -36,3 +37,16 @@ def test_a_contactor_that_sticks_keeps_the_car_charging_and_falls_when_it_is_rep
     board.repair()
     point.advance(0.2)
     assert point.current_A[0] == 0.0
+
+
+def test_a_welded_contactor_closes_and_does_not_open() -> None:
+    board, point = charging()
+    board.welded.add(PHASES)
+    board.written(f"relay.{PHASES}", relay_profile(BOARD).off)
+    assert point.phases == 3
+    board.repair()
+    assert point.phases == 1, "the relay has let go long since"
+    board.welded.add(PHASES)
+    board.written(f"relay.{PHASES}", relay_profile(BOARD).on)
+    board.written(f"relay.{PHASES}", relay_profile(BOARD).off)
+    assert point.phases == 3
