@@ -16,6 +16,7 @@ from rich.table import Table
 from bsp.bridge import ConnectorConfig
 from bsp.profile import ConnectorProfile, MeterProfile
 from bsp.transport import SerialLink
+from bsp.yaml_document import YamlDocument
 from bsp.yaml_file import FileError
 from control.site_file import GRID, SiteFile, load_site
 from hil.commands import device_options as option
@@ -46,12 +47,15 @@ class Job:
         What the site file says of it.
     plan : Plan or None
         How far the steps may go.
+    place : str
+        Where the site file describes the charger.
     """
 
     meter: Target
     charger: Target | None
     expected: Expected
     plan: Plan | None
+    place: str = ""
 
 
 def wiring(
@@ -86,7 +90,7 @@ def wiring(
     """
     with errors_in_one_line(FileError, TargetError):
         if site is not None:
-            job = job_of_site(load_site(site), meter, connector, car_phases, top, switch_phases=phases)
+            job = job_of_site(site, meter, connector, car_phases, top, switch_phases=phases)
         elif profile is not None:
             target = target_of_options(profile, Place(tcp, serial, timeout_s=timeout), unit)
             job = Job(target, None, Expected(), None)
@@ -106,12 +110,12 @@ def wiring(
         fail(f"stopped: {error}")
     except (KeyboardInterrupt, asyncio.CancelledError):
         fail("stopped; the charger has its former limit")
-    _show(found, as_json=as_json, is_passive=job.plan is None)
+    _show(found, job, as_json=as_json)
     raise typer.Exit(int(any(finding.severity is not Severity.FACT for finding in found)))
 
 
 def job_of_site(
-    site: SiteFile,
+    file: Path,
     meter: str | None,
     connector: str | None,
     car_phases: int | None,
@@ -123,9 +127,12 @@ def job_of_site(
 
     Raises
     ------
+    FileError
+        The site file is not what it must be.
     TargetError
-        The site file does not say enough.
+        It does not say enough.
     """
+    site = load_site(file)
     meter = meter or (site.grid.meter if site.grid else None)
     if meter is None:
         raise TargetError("the grid of the site file has no meter: say --meter NAME")
@@ -149,8 +156,15 @@ def job_of_site(
         top_A=top_A,
         switch_phases=switch_phases and _can_switch(site.bridged_connectors[connector]),
     )
-    rotation = site.connectors[connector].phase_rotation
-    return Job(target, charger, Expected(connector, rotation, car_phases, charger_profile.phases), plan)
+    document, key = YamlDocument.load(file), ("connectors", connector)
+    expected = Expected(
+        connector,
+        site.connectors[connector].phase_rotation,
+        car_phases,
+        charger_profile.phases,
+        document.data[key[0]][key[1]],
+    )
+    return Job(target, charger, expected, plan, document.where(*key))
 
 
 def _can_switch(connector: ConnectorConfig) -> bool:
@@ -181,7 +195,7 @@ async def _check(job: Job, seconds: float, *, has_generation: bool) -> list[Find
             stepped = await take_steps(installation, job.plan, lambda text: typer.echo(f"… {text}", err=True))
     found = judge(quiet, stepped, job.expected, meter_phases=phases, has_generation=has_generation)
     found = [_with_hint(finding, job.meter) for finding in found]
-    return [*describe(quiet, phases), *found]
+    return [*describe(quiet, phases, is_all=job.plan is None and has_generation), *found]
 
 
 def _stop(task: "asyncio.Task[object] | None", job: Job) -> None:
@@ -200,7 +214,7 @@ def _with_hint(finding: Finding, meter: Target) -> Finding:
     return Finding(finding.code, finding.severity, finding.text, hint(meter.link, meter.unit), finding.phases)
 
 
-def _show(found: Sequence[Finding], *, as_json: bool, is_passive: bool) -> None:
+def _show(found: Sequence[Finding], job: Job, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([finding.to_json() for finding in found], indent=2))
         return
@@ -213,8 +227,8 @@ def _show(found: Sequence[Finding], *, as_json: bool, is_passive: bool) -> None:
     console.print(table)
     lines = [line for finding in found for line in finding.lines]
     if lines:
-        typer.echo("\n".join(["in site.yaml:", *(f"  {line}" for line in lines)]))
+        typer.echo("\n".join([f"{job.place} should be:", *(f"  {line}" for line in lines)]))
     if all(finding.severity is Severity.FACT for finding in found):
         typer.echo("nothing wrong is to be seen")
-        if is_passive:
+        if job.plan is None:
             typer.echo("which way round and on which phase a transformer is, only --connector NAME can show")

@@ -14,6 +14,7 @@ _FOLLOWS = 0.3
 """Share of a step from which a charger's own current counts as following its limit."""
 _LEAVES_ORDER = ("ct_reversed", "meter_reversed", "slow")
 """Findings that do not spoil the view on which phase is which."""
+_LIKE_A_CAR = (0.5, 1.5)
 _SLOW_S = 10.0
 """IEC 61851-1 gives a car 5 s to follow the pilot; the charger and the reading of it take their part."""
 
@@ -44,14 +45,34 @@ def check_active(
     seen = responses(on_all, blind, follow)
     found = check_transformers(on_all, seen, moving, expected)
     answering = [response for response in seen if response.moves]
-    if not answering or not all(response.steady for response in seen):
-        return [*found, *_contactor(samples, moving, expected, blind)]
     found += _charger_phases(on_all, moving, expected)
     found += _contactor(samples, moving, expected, blind)
     found += _slow(on_all, moving, answering)
     if all(one.severity is Severity.FACT or one.code in _LEAVES_ORDER for one in found):
-        found += _rotation(samples, moving, answering, expected, blind)
+        is_clear = bool(answering) and all(response.steady for response in seen)
+        shown = list(_rotation(samples, moving, answering, expected, blind)) if is_clear else []
+        found += shown or [_ROTATION_UNTESTED]
+        found += _untested(seen)
     return found
+
+
+_ROTATION_UNTESTED = fact(
+    "rotation_untested",
+    "this car does not show which phase of the charger is which: phase_rotation is not tested",
+    advice="repeat it with a one- or two-phase car, or where the charger can switch to one phase",
+)
+
+
+def _untested(seen: Sequence[Response]) -> Iterator[Finding]:
+    """Say what a car on fewer phases cannot show."""
+    names = [response.phase for response in seen if not response.moves]
+    if names:
+        yield fact(
+            "untested",
+            f"the transformer of {' and '.join(names)} is not tested: this car does not draw there",
+            *names,
+            advice="repeat it with a three-phase car",
+        )
 
 
 def _nothing_to_see(on_all: Sequence[Plateau], own: Mapping[str, float]) -> Iterator[Finding]:
@@ -147,7 +168,13 @@ def _alone(on_one: Sequence[Plateau], blind: Sequence[str]) -> list[str]:
     """Give the phases of the meter that clearly answer while the charger is told to use one phase."""
     if len(on_one) < 3:
         return []
-    return [r.phase for r in responses(on_one, blind, 1.0) if r.moves and r.size > 0.5]
+    return [r.phase for r in responses(on_one, blind, 1.0) if r.moves and _is_car(r)]
+
+
+def _is_car(response: Response) -> bool:
+    """Whether it is the car for certain, where only the meter can tell."""
+    low, high = _LIKE_A_CAR
+    return response.exact and low <= response.size <= high
 
 
 def _slow(
@@ -179,6 +206,8 @@ def _rotation(
     blind: Sequence[str],
 ) -> Iterator[Finding]:
     """Find out which grid phases the charger's L1, L2, L3 hang on."""
+    if not moving and not all(map(_is_car, answering)):
+        return
     grid = sorted(response.phase for response in answering)
     own = list(moving) or list(PHASES[: len(grid)])
     if len(grid) == 3:
@@ -200,14 +229,14 @@ def _rotation(
     order = _clockwise(own, grid)
     if order is None:
         return
-    line = f"connectors: {{{expected.connector}: {{phase_rotation: {order}}}}}"
+    line = expected.line_with(phase_rotation=order)
     if not said:
         yield fact("rotation_found", f"L1, L2, L3 of the charger hang on {order}", lines=(line,))
         return
     yield problem(
         "rotation_wrong",
         f"{', '.join(own)} of the charger is {', '.join(grid)}, not as {expected.rotation} says",
-        f"put `phase_rotation: {order}` in site.yaml",
+        f"write `phase_rotation: {order}` into the site file, as below",
         *grid,
         lines=(line,),
     )

@@ -62,6 +62,6 @@ def undecided(code: str, text: str, advice: str, *phases: str) -> Finding:
     return Finding(code, Severity.UNDECIDED, text, advice, phases)
 
 
-def fact(code: str, text: str, *phases: str, lines: tuple[str, ...] = ()) -> Finding:
-    """Make a finding that is as it should be, and worth knowing."""
-    return Finding(code, Severity.FACT, text, "", phases, lines)
+def fact(code: str, text: str, *phases: str, advice: str = "", lines: tuple[str, ...] = ()) -> Finding:
+    """Make a finding that is as it should be, or need not be wrong, and is worth knowing."""
+    return Finding(code, Severity.FACT, text, advice, phases, lines)

@@ -4,7 +4,8 @@ Only what no good installation shows is called a problem: power that flows out m
 transformer or a PV system, and only a load that is switched (see `active`) tells which.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import mean, pstdev
 
@@ -18,6 +19,8 @@ _OFF_SHARE = 0.15
 _LINE_TO_LINE = 3**0.5
 _TWIN_V = 0.06
 _FLOWS_A = 2.0
+_IN_LINE = 0.7
+_SHOWS_FACTOR_VA = 50.0
 
 
 def check_passive(
@@ -241,7 +244,7 @@ def _outward(samples: Sequence[Sample], phases: Sequence[str]) -> Iterator[Findi
     reversed_ones = []
     for phase in phases:
         loaded = [s for s in samples if abs(s.value("current_A", phase)) > _FLOWS_A]
-        if loaded and middle(_factor(s, phase) for s in loaded) < -0.7:
+        if loaded and middle(_factor(s, phase) for s in loaded) < -_IN_LINE:
             reversed_ones.append(phase)
     yield from reversed_transformers(reversed_ones, len(phases))
 
@@ -269,23 +272,52 @@ def reversed_transformers(phases: Sequence[str], of: int) -> Iterator[Finding]:
         )
 
 
-def describe(samples: Sequence[Sample], phases: int = 3) -> list[Finding]:
-    """Give what was measured, as facts."""
+def describe(samples: Sequence[Sample], phases: int = 3, *, is_all: bool = True) -> list[Finding]:
+    """Give what was measured, as facts.
+
+    Parameters
+    ----------
+    is_all : bool
+        No car was stepped: what only that decides is mentioned as well.
+    """
     heard = answered(samples)
     if not heard:
         return []
-    show: Callable[[str, str], float] = lambda quantity, phase: middle(  # noqa: E731 (a short name)
-        sample.value(quantity, phase) for sample in heard
+    facts = [fact("measured", f"{phase}: {_measured(heard, phase)}", phase) for phase in PHASES[:phases]]
+    frequency_Hz = middle((sample.meter or {}).get("frequency_Hz", math.nan) for sample in heard)
+    shown = "" if math.isnan(frequency_Hz) else f"{frequency_Hz:.2f} Hz; "
+    facts.append(fact("polled", f"{shown}{len(heard)} of {len(samples)} polls answered"))
+    return [*facts, *(_doubts(heard, PHASES[:phases]) if is_all else [])]
+
+
+def _measured(samples: Sequence[Sample], phase: str) -> str:
+    voltage_V, current_A, power_W = (
+        middle(sample.value(quantity, phase) for sample in samples)
+        for quantity in ("voltage_V", "current_A", "power_W")
     )
-    facts = []
-    for phase in PHASES[:phases]:
-        voltage_V, current_A, power_W = (
-            show(quantity, phase) for quantity in ("voltage_V", "current_A", "power_W")
-        )
-        parts = [f"{voltage_V:.1f} V", f"{abs(current_A):.2f} A", f"{power_W:.0f} W"]
-        apparent_VA = abs(voltage_V * current_A)
-        if apparent_VA > 50:
-            parts.append(f"power factor {power_W / apparent_VA:.2f}")
-        shown = ", ".join(part for part in parts if not part.startswith("nan"))
-        facts.append(fact("measured", f"{phase}: {shown}", phase))
-    return facts
+    parts = [f"{voltage_V:.1f} V", f"{abs(current_A):.2f} A", f"{power_W:.0f} W"]
+    apparent_VA = abs(voltage_V * current_A)
+    if apparent_VA > _SHOWS_FACTOR_VA:
+        parts.append(f"power factor {power_W / apparent_VA:.2f}")
+    return ", ".join(part for part in parts if not part.startswith("nan"))
+
+
+def _doubts(samples: Sequence[Sample], phases: Sequence[str]) -> Iterator[Finding]:
+    """Mention what a good installation may show, and a wrong one as well."""
+    for phase in phases:
+        loaded = [s for s in samples if abs(s.value("current_A", phase)) > _FLOWS_A]
+        factor = middle(_factor(s, phase) for s in loaded) if loaded else math.nan
+        if factor < -_IN_LINE:
+            yield fact(
+                "feeds_in",
+                f"{phase} feeds in",
+                phase,
+                advice="if no PV or battery does that (--no-generation), its transformer is reversed",
+            )
+        elif abs(factor) < _IN_LINE:
+            yield fact(
+                "low_power_factor",
+                f"{phase} has a power factor of {factor:.2f}",
+                phase,
+                advice="rare in a house: the transformer may sit on the wire of another phase",
+            )

@@ -19,6 +19,8 @@ _IN_LINE = 0.72
 """Share in line of a step: 1 on the right phase, 0.5 on another; halfway is the square root of a half."""
 _UNSTEADY = 0.35
 _EXACT = 0.15
+_MANY, _MOST = 0.6, 0.8
+"""Shares of the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +82,30 @@ def responses(plateaus: Sequence[Plateau], blind: Sequence[str], follow: float) 
         in_line = steps(plateaus, lambda s, p=phase: _in_line_A(s, p))  # type: ignore[misc]
         if known(in_line) and phase not in blind:
             across = steps(plateaus, lambda s, p=phase: _across_A(s, p))  # type: ignore[misc]
-            size = math.hypot(middle(in_line), middle(across))
-            found.append(_response(phase, size / follow, middle(in_line) / follow, in_line))
+            along, size = middle(in_line), math.hypot(middle(in_line), middle(across))
+            # where generation outweighs the house, the unsigned part across may turn round amid the steps
+            is_straight = _agreeing(across, _EXACT * max(size, 0.5)) >= _MOST
+            found.append(_response(phase, size / follow, along / follow, in_line, is_straight=is_straight))
             continue
         whole = steps(plateaus, lambda s, p=phase: abs(s.value("current_A", p)))  # type: ignore[misc]
         if known(whole):
-            found.append(_response(phase, abs(middle(whole)) / follow, math.nan, whole))
+            found.append(_response(phase, abs(middle(whole)) / follow, math.nan, whole, is_straight=True))
     return found
 
 
-def _response(phase: str, size: float, in_line: float, moved: Sequence[float]) -> Response:
-    numbers, center = known(moved), middle(moved)
-    apart = [abs(number - center) / max(abs(center), 0.5) for number in numbers]
-    steady = sum(one <= _UNSTEADY for one in apart) >= 0.6 * len(apart)
-    exact = sum(one <= _EXACT for one in apart) >= 0.8 * len(apart)
+def _response(
+    phase: str, size: float, in_line: float, moved: Sequence[float], *, is_straight: bool
+) -> Response:
+    scale = max(abs(middle(moved)), 0.5)
+    steady = _agreeing(moved, _UNSTEADY * scale) >= _MANY
+    exact = is_straight and _agreeing(moved, _EXACT * scale) >= _MOST
     return Response(phase, size, in_line, steady, exact)
+
+
+def _agreeing(moved: Sequence[float], within: float) -> float:
+    """Give the share of steps that are as the middle one."""
+    numbers, center = known(moved), middle(moved)
+    return sum(abs(number - center) <= within for number in numbers) / max(len(numbers), 1)
 
 
 def _in_line_A(sample: Sample, phase: str) -> float:

@@ -13,6 +13,7 @@ _RATIO = (0.8, 1.25)
 """Between these a transformer's ratio counts as right: meters and cars are not that exact."""
 _SETPOINT_RATIO = (0.7, 1.2)
 """The same against the limit, which a car need not use up."""
+_NOTHING_A = 0.05
 
 
 def check_transformers(
@@ -40,8 +41,8 @@ def check_transformers(
     found = [
         *_reversed(answering, seen),
         *_wrong_phase(answering, moving or None, expected),
-        *_dead(answering, seen, moving, expected),
-        *_ratio(answering, measured=bool(moving)),
+        *_dead(on_all, answering, seen, moving, expected),
+        *_ratio(answering, moving),
     ]
     blurred = {response.phase for response in seen if not response.exact}
     return [one if not blurred & set(one.phases) else _noisy(*one.phases) for one in found]
@@ -72,11 +73,7 @@ def _nobody_answers(
             "does the car charge, and does the charger follow its limit? Else this meter does not measure it",
         )
         return
-    silent = [
-        response.phase
-        for response in seen
-        if max(abs(s.value("current_A", response.phase)) for p in on_all for s in p.samples if s.meter) < 0.05
-    ]
+    silent = [response.phase for response in seen if _highest_A(on_all, response.phase) < _NOTHING_A]
     behind = [phase for phase in expected.grid_phases[: len(moving)] if phase in silent]
     if silent and (behind or len(silent) == len(seen)):
         yield _dead_finding(behind or silent)
@@ -89,6 +86,10 @@ def _nobody_answers(
         "the car charges, and the meter does not see it",
         "the charger hangs on another feeder than this meter: correct `meter` and `node` in site.yaml",
     )
+
+
+def _highest_A(on_all: Sequence[Plateau], phase: str) -> float:
+    return max(abs(s.value("current_A", phase)) for p in on_all for s in p.samples if s.meter)
 
 
 def _reversed(answering: Sequence[Response], seen: Sequence[Response]) -> Iterator[Finding]:
@@ -131,13 +132,25 @@ def _wrong_phase(
 
 
 def _dead(
-    answering: Sequence[Response], seen: Sequence[Response], moving: Sequence[str], expected: Expected
+    on_all: Sequence[Plateau],
+    answering: Sequence[Response],
+    seen: Sequence[Response],
+    moving: Sequence[str],
+    expected: Expected,
 ) -> Iterator[Finding]:
-    """Find phases on which the car draws and the meter sees nothing."""
+    """Find phases on which the car draws and the meter sees nothing.
+
+    Where only the size of a current is known, it may stay the same while the car makes up for generation.
+    """
     car_phases = len(moving) or (expected.car_phases or 0)
-    silent = [response.phase for response in seen if not response.moves]
+    silent = [
+        response.phase
+        for response in seen
+        if not response.moves
+        and (not math.isnan(response.in_line) or _highest_A(on_all, response.phase) < _NOTHING_A)
+    ]
     if len(answering) >= car_phases or not silent:
-        if not moving and not expected.car_phases and len(answering) == 2 and len(seen) == 3:
+        if silent and not moving and not expected.car_phases and len(answering) == 2 and len(seen) == 3:
             yield undecided(
                 "two_phases",
                 f"only {answering[0].phase} and {answering[1].phase} answer: a two-phase car, "
@@ -159,11 +172,15 @@ def _dead_finding(phases: Sequence[str]) -> Finding:
     )
 
 
-def _ratio(answering: Sequence[Response], *, measured: bool) -> Iterator[Finding]:
+def _ratio(answering: Sequence[Response], moving: Sequence[str]) -> Iterator[Finding]:
+    measured = bool(moving)
     low, high = _RATIO if measured else _SETPOINT_RATIO
     judged = [response for response in answering if not math.isnan(response.in_line)]
     off = {response.phase: response.size for response in judged if not low <= response.size <= high}
     if not off:
+        return
+    if measured and len(answering) > len(moving):  # one of them is not the car, but switched in time with it
+        yield _noisy(*off)
         return
     factors = ", ".join(f"{phase} {size:.2f}" for phase, size in off.items())
     yield problem(

@@ -36,6 +36,8 @@ class Device:
     total_factor: float = 1.0
     frequency_factor: float = 1.0
     has_power: bool = True
+    voltage_gain: Three = (1.0, 1.0, 1.0)
+    resolution: float = 0.0
     ignores_limit: bool = False
     contactor: str = "works"
     delay_s: float = 1.0
@@ -150,7 +152,7 @@ class Simulated:
             at_tap = volts[tap] if tap is not None else star
             if wiring.neutral_on == k:
                 at_tap = 0.0
-            voltage = (at_tap - star) * (1 + 0.0005 * k)
+            voltage = (at_tap - star) * (1 + 0.0005 * k) * self.device.voltage_gain[k]
             current = currents[wire] * wiring.ct_ratio[k] if wire is not None else 0.0
             power = (voltage * complex(current).conjugate()).real * wiring.ct_direction[k]
             values[f"voltage_V.{phase}"] = abs(voltage) + self.random.gauss(0, 0.01)
@@ -159,6 +161,7 @@ class Simulated:
                 values[f"power_W.{phase}"] = power
             total += power
         self._count(total)
+        values = {name: self._shown(value) for name, value in values.items()}
         names = ("export", "import") if self.device.swaps_counters else ("import", "export")
         return {
             **values,
@@ -167,6 +170,11 @@ class Simulated:
             f"energy_Wh.{names[0]}": float(int(self._energy[0])),
             f"energy_Wh.{names[1]}": float(int(self._energy[1])),
         }
+
+    def _shown(self, value: float) -> float:
+        """As many digits as the meter has."""
+        resolution = self.device.resolution
+        return round(value / resolution) * resolution if resolution else value
 
     def _count(self, total_W: float) -> None:
         self._energy[total_W < 0] += abs(total_W) / 3600.0

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bsp.profile import DIRECTORY, connector_profile, meter_profile
-from control.site_file import load_site
 from energy_management.measurement import Reading, Vector3
 from hil.commands import wiring as command
 from hil.devices import MeterDevice, WallboxDevice, serve_rtu_pty, serve_tcp
@@ -108,7 +109,7 @@ def site_of(
 
 def check(path: Path, *, switch_phases: bool = False) -> Any:
     async def run() -> Any:
-        job = command.job_of_site(load_site(path), None, "carport", None, 16.0, switch_phases=switch_phases)
+        job = command.job_of_site(path, None, "carport", None, 16.0, switch_phases=switch_phases)
         assert job.plan is not None
         async with live.live_installation(
             job.meter, job.charger, clock=fast_clock, sleep=fast_sleep
@@ -137,6 +138,20 @@ def test_a_reversed_transformer(tmp_path: Path) -> None:
         found = check(path)
     assert [(f.code, f.phases) for f in found if f.severity is Severity.PROBLEM] == [("ct_reversed", ("L2",))]
     assert plant.limits[-1] == 20.0
+
+
+def test_the_corrected_line_makes_the_check_green(tmp_path: Path) -> None:
+    with site_of(Site(car_phases=1), tmp_path) as (path, _, _):
+        right = path.read_text()
+        path.write_text(right.replace("L1 L2 L3", "L2 L3 L1"))
+        (wrong,) = [finding for finding in check(path) if finding.severity is Severity.PROBLEM]
+        assert wrong.code == "rotation_wrong"
+        (line,) = wrong.lines
+        path.write_text(re.sub(r"carport: \{.*?\}", line, path.read_text()))
+        found = check(path)
+    assert yaml.safe_load(path.read_text()) == yaml.safe_load(right)
+    assert {finding.severity for finding in found} == {Severity.FACT}
+    assert "rotation_right" in {finding.code for finding in found}
 
 
 def test_a_meter_that_falls_silent_ends_it_at_the_minimum(tmp_path: Path) -> None:

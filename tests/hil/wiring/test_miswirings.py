@@ -1,7 +1,7 @@
 """Every miswiring is found and not taken for another; a good installation is left alone."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 from hil.wiring.check import judge
 from hil.wiring.expected import Expected
 from hil.wiring.findings import Finding, Severity
-from hil.wiring.procedure import Plan, take_quiet, take_steps
+from hil.wiring.passive import describe
+from hil.wiring.procedure import Plan, StoppedError, take_quiet, take_steps
 from tests.hil.wiring.installation import Simulated, faulty, wired
 
 
@@ -106,6 +107,52 @@ def test_a_miswiring_is_found_and_is_the_only_one_found(case: Case, seed: int) -
     assert all(finding.advice for finding in found if finding.severity is Severity.PROBLEM)
 
 
+def surroundings(random: Random, case: Case) -> dict[str, Any]:
+    """A house, appliances that switch, the sun, a car and a meter's inaccuracy, as they happen to be."""
+    pv = random.choice([0.0, 0.0, random.uniform(0, 12)])
+    wiring = case.installation.get("wiring", wired())
+    if wiring.ct_ratio == (1.0, 1.0, 1.0):
+        one, two, three = (random.uniform(0.98, 1.02) for _ in ALL)
+        wiring = replace(wiring, ct_ratio=(one, two, three))
+    return {
+        "car_phases": random.choice([3, 3, 2, 1]),
+        "house_A": tuple(random.uniform(0.1, 9) for _ in ALL),
+        "house_factor": random.uniform(0.75, 1.0),
+        "pv_A": (pv, pv, pv) if random.random() < 0.5 else (pv, 0.0, 0.0),
+        "appliance_A": random.choice([0.0, 2.0, 9.0]),
+        "seed": random.randint(1, 1 << 20),
+        **case.installation,
+        "wiring": wiring,
+    }
+
+
+NEEDS_THREE_PHASES = (
+    "meter_reversed",
+    "cts_rotated",
+    "charger_phase_missing",
+    "contactor_stays_closed",
+    "contactor_stays_open",
+)
+"""What a car on one phase cannot show, or what is no fault at all with it."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}-{''.join(case.phases)}")
+def test_no_miswiring_is_taken_for_another_whatever_goes_on_around_it(case: Case, seed: int) -> None:
+    around = surroundings(Random(f"{case.code} {case.phases} {seed}"), case)
+    if case.code in NEEDS_THREE_PHASES or case.phases == ALL:
+        around["car_phases"] = 3
+    try:
+        found = verdict(Simulated(**around), **case.check)
+    except StoppedError:
+        return  # no room on the fuse, or no answer: it accuses nobody
+    codes = {code for code, _ in problems(found)}
+    assert codes <= {case.code}, found
+    # what was not found was not to be seen, and that is said
+    left_open = [f for f in found if f.severity is Severity.UNDECIDED or "untested" in f.code]
+    assert codes or left_open, found
+
+
 def _quiet_verdict(installation: Simulated) -> list[Finding]:
     async def take() -> list[Finding]:
         return judge(await take_quiet(installation, 60.0), [], Expected())
@@ -123,8 +170,9 @@ def good(seed: int) -> tuple[Simulated, dict[str, Any]]:
     names = ("L1", "L2", "L3")
     has_pv = random.random() < 0.5
     pv = random.uniform(0, 12) if has_pv else 0.0
+    wiring = wired(rotation=rotation)
     installation = Simulated(
-        wired(rotation=rotation),
+        wiring,
         faulty(
             measures=random.random() < 0.7,
             delay_s=random.uniform(0.5, 4.0),
@@ -138,6 +186,14 @@ def good(seed: int) -> tuple[Simulated, dict[str, Any]]:
         pv_A=(pv, pv, pv) if random.random() < 0.5 else (pv, 0.0, 0.0),
         appliance_A=random.choice([0.0, 2.0, 9.0]),
         seed=seed,
+    )
+    # meters of class 1, with transformers of class 1, that show so many digits
+    off = [random.uniform(-0.02, 0.02) for _ in range(6)]
+    installation.wiring = replace(wiring, ct_ratio=(1 + off[0], 1 + off[1], 1 + off[2]))
+    installation.device = replace(
+        installation.device,
+        voltage_gain=(1 + off[3] / 4, 1 + off[4] / 4, 1 + off[5] / 4),
+        resolution=random.choice([0.0, 0.01, 0.1]),
     )
     said = " ".join(names[k] for k in rotation)
     check = {
@@ -157,3 +213,31 @@ def test_no_false_alarm_on_good_installations(block: int) -> None:
         if seen:
             alarms[seed] = (seen, installation.car_phases, installation.device, check)
     assert alarms == {}
+
+
+def test_a_passive_check_tells_what_is_there_and_mentions_what_may_be_wrong() -> None:
+    installation = Simulated(
+        wired(ct_on=(0, 2, 2), ct_direction=(-1, 1, 1)), house_A=(6.0, 3.0, 6.0), house_factor=1.0
+    )
+    found = describe(asyncio.run(take_quiet(installation)))
+    assert [(f.code, f.phases) for f in found] == [
+        ("measured", ("L1",)),
+        ("measured", ("L2",)),
+        ("measured", ("L3",)),
+        ("polled", ()),
+        ("feeds_in", ("L1",)),
+        ("low_power_factor", ("L2",)),
+    ]
+    assert "power factor -1.00" in found[0].text
+    assert "21 of 21 polls answered" in found[3].text
+    assert "50.0" in found[3].text
+    assert {f.severity for f in found} == {Severity.FACT}
+
+
+@pytest.mark.parametrize(("car_phases", "untested"), [(1, ("L2", "L3")), (2, ("L3",)), (3, None)])
+def test_what_a_car_on_fewer_phases_cannot_show_is_said(
+    car_phases: int, untested: tuple[str, ...] | None
+) -> None:
+    found = verdict(Simulated(car_phases=car_phases))
+    assert [f.phases for f in found if f.code == "untested"] == ([untested] if untested else [])
+    assert any(f.code == "rotation_untested" for f in found) == (car_phases == 3)
