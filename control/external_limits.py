@@ -5,6 +5,7 @@ source never lifts what another one set. A source that promises to renew its lim
 fallback behind, never "unlimited".
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -133,6 +134,11 @@ class LimitBook:
     def clear(self, source: str) -> None:
         """Forget a source and its limit; unknown ones are no error."""
         self._slots.pop(source, None)
+
+    def next_expiry(self, now: Instant) -> float:
+        """Monotonic second at which the next limit gives way to its fallback; infinite if none does."""
+        ends = [slot.expiry.at for slot in self._slots.values() if slot.expiry]
+        return min((at for at in ends if at > now.monotonic_s), default=math.inf)
 
     @property
     def is_dimmed(self) -> bool:

@@ -1,5 +1,6 @@
 """What was ordered from outside while the module runs: limits, reserves, attributes of EVSEs."""
 
+import math
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -101,6 +102,11 @@ class Orders:
                 for node, book in self._books.items()
             }
         return {node: limits for node, limits in in_force.items() if limits != ExternalLimits()}
+
+    def next_expiry(self, now: Instant) -> float:
+        """Monotonic second at which the next limit gives way to its fallback; infinite if none does."""
+        with self._lock:
+            return min((book.next_expiry(now) for book in self._books.values()), default=math.inf)
 
     def reserves_A(self, now: Instant) -> dict[str, float]:
         """Reserve in force of each node that has one."""

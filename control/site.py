@@ -244,7 +244,7 @@ class EnergySite:
             self.meters.doubt(decision.request["uuid"], dict(decision.report.complaints))
             self._suggestions.learnt(decision.report.learnt_rotations)
             self._observers.on_decision(decision, self._role.state)
-        return self._role.due_s
+        return min(self._role.due_s, self._orders.next_expiry(now))
 
     def _on_phases(self, connector: str, memory: PhaseMemory) -> None:
         self._memory.note_phases(connector, memory)

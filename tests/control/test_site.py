@@ -271,6 +271,24 @@ def test_what_cannot_be_understood_is_told_and_changes_nothing(instances: list[I
     assert len(grid.log.at("error")) == 1
 
 
+def test_a_fallback_does_not_wait_for_the_next_regular_decision(instances: list[Instance]) -> None:
+    grid = start(instances, fuse_limit_A=32, update_interval=3600)
+    order = {"node": "grid", "source": "lpc", "limits": {"current_A": 20}}
+    grid.site.commands.call("set_limit", {**order, "valid_for_s": 60, "fallback": {"current_A": 8}})
+    grid.ask("a", evse("a"))
+    grid.ask("b", evse("b", state="Unplugged"))
+    grid.measure(0, 0, 0)
+    at_s = grid.clock.monotonic()
+    assert grid.site.step(grid.clock()) <= at_s + 60
+    grid.clock.advance(60)
+    grid.ask("a", evse("a"))
+    grid.ask("b", evse("b", state="Unplugged"))
+    grid.measure(0, 0, 0)
+    assert grid.site.step(grid.clock()) > grid.clock.monotonic()
+    grid.settle()
+    assert grid.children["a"].amperes[-1] == 8
+
+
 def test_the_status_tells_what_was_decided(instances: list[Instance]) -> None:
     grid = start(instances, fuse_limit_A=32)
     assert grid.site.status()["degraded"] == ["nothing decided yet"]
