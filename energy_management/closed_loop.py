@@ -12,7 +12,7 @@ from energy_management.allocation import Allocation
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Bools, Floats
 from energy_management.demand import IDLE, WANTS
-from energy_management.draws import NOTHING_IN_FORCE, currents_of
+from energy_management.draws import NOTHING_IN_FORCE, Draw, currents_of
 from energy_management.limits import Limiter
 from energy_management.measurement import Reading
 from energy_management.memory import Memory
@@ -147,8 +147,8 @@ class ClosedLoop:
         wanted_A = np.where(takes_part, allocation.current_A[:, slot], 0.0)
         minimum_A = limiter.demand.minimum_A[:, slot]
         pinned_A = [
-            draw.pinned_A(self.monotonic_s) if draw.pilot.holds(limit, self.monotonic_s) else 0.0
-            for draw, limit in zip(self.memory.draws.values(), wanted_A.tolist(), strict=True)
+            self._pinned_A(uuid, draw) if draw.pilot.holds(limit, self.monotonic_s) else 0.0
+            for (uuid, draw), limit in zip(self.memory.draws.items(), wanted_A.tolist(), strict=True)
         ]
         evses = Sharers(
             wanted_A,
@@ -166,6 +166,13 @@ class ClosedLoop:
             for evse in lowered
         }
         return replace(allocation, current_A=current_A), reasons
+
+    def _pinned_A(self, uuid: str, draw: Draw) -> float:
+        """Return what an EVSE draws while its pilot cannot move: what the car leaves unused it still does."""
+        measured = draw.measured(self.monotonic_s)
+        drawn_A = 0.0 if measured is None else max(measured.most_A)
+        most_A = self._usage(uuid).draws_at_most_A(self.config.unused_margin_A)
+        return min(draw.pinned_A(self.monotonic_s), max(drawn_A, most_A))
 
     def _usage(self, uuid: str) -> Usage:
         return self.memory.usages.setdefault(uuid, Usage())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -61,6 +62,10 @@ class Usage:
     idle_since_s: list[float | None] = field(default_factory=lambda: [None, None, None])
     phases: int = 0
 
+    def draws_at_most_A(self, margin_A: float) -> float:
+        """Return the most that it has drawn while it could have drawn more; infinite if that is not known."""
+        return math.inf if self.wanted_A is None else self.wanted_A - margin_A
+
     def forget_wishes(self) -> None:
         """Begin anew to find out how much it uses; which phases is known as long as the car is there."""
         self.wanted_A = self.less_since_s = self.asked_at_s = None
@@ -80,8 +85,9 @@ class Usage:
             self.asked_at_s, self.asked_after_s = None, ASKED_AFTER_S
         elif self.asked_at_s is not None and now_s >= self.asked_at_s:
             self.forget_wishes()
-        may_draw_A = granted_A if self.wanted_A is None else min(granted_A, self.wanted_A)
-        if drawn_A >= may_draw_A - margin_A / 2:
+        wanted_A = granted_A if self.wanted_A is None else self.wanted_A
+        may_draw_A = min(granted_A, wanted_A)
+        if drawn_A >= wanted_A - margin_A / 2:
             self.wanted_A = self.less_since_s = None
         elif drawn_A >= may_draw_A - margin_A - CLEARLY_A:
             self.less_since_s = None
