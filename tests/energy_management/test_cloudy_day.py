@@ -68,6 +68,16 @@ def test_contactors_do_not_flap(pv: SunnySite) -> None:
     assert all(later - earlier >= USUAL.disable_after_s for earlier, later in pairwise(car.switched_at))
 
 
+def test_starts_are_bounded_by_the_delays(pv: SunnySite) -> None:
+    """From one to the next both have passed; on this day with its edge every three minutes it is far less."""
+    began_at = pv.cars["car"].began_at
+    assert min(later - earlier for earlier, later in pairwise(began_at)) >= (
+        USUAL.enable_after_s + USUAL.disable_after_s
+    )
+    assert most_in_an_hour(began_at) <= 6
+    assert len(began_at) <= 24
+
+
 def test_the_grid_helps_no_longer_than_the_thresholds_allow(pv: SunnySite) -> None:
     """At worst for both delays: until it goes on on one phase, and until it stops."""
     helps = [watts > USUAL.from_grid_W + 150 for watts in from_grid_W(pv)]  # 150 W: flicker of sun and meter
