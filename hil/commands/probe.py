@@ -144,11 +144,12 @@ def _table(found: Sequence[Found]) -> Table:
             table.add_row(str(one.unit), "answers, but no described meter fits", "", "")
             continue
         best = one.identity.best
+        models = ", ".join(best.profile.models)
         texts = [evidence.text for evidence in best.evidence]
         remarks = [*one.identity.notes, *([_one_of(one)] if _one_of(one) else [])]
         table.add_row(
             str(one.unit),
-            f"{best.name}\n{best.profile.vendor} {best.profile.models[0]}",
+            f"{best.name}\n{best.profile.vendor} {models}",
             f"{one.identity.confidence:.0%}",
             "\n".join([", ".join(texts), *remarks]),
         )

@@ -78,7 +78,10 @@ class Prefix:
         if not self.path.is_dir():
             return [f"{self.path}: no such directory"]
         directories = [self.modules, *(self.share(kind) for kind in ("interfaces", "types", "errors"))]
-        if missing := [directory for directory in directories if not directory.is_dir()]:
+        missing = [directory for directory in directories if not directory.is_dir()]
+        if missing == directories:
+            return [f"{self.path}: no libexec/everest and share/everest in it, so this is no EVerest"]
+        if missing:
             return [f"{directory}: no such directory, so this is no EVerest" for directory in missing]
         problems = [
             f"{directory}: not writable for you: run this as the owner of the installation"

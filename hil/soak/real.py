@@ -30,7 +30,8 @@ RECOVERS_WITHIN_S = 180.0
 """How long it may take after a kill until all cars charge: watchdogs and back-offs have to end first."""
 CHARGES_A = 5.0
 _BROKER = """
-import sys, threading
+import logging, sys, threading
+logging.getLogger("amqtt").setLevel(logging.ERROR)  # who looks whether it listens says nothing to it
 from hil.runtime.broker import embedded_broker
 with embedded_broker(port=int(sys.argv[1])):
     threading.Event().wait()

@@ -75,6 +75,10 @@ def rename_abi(version: str) -> Change:
 
 REFUSED: dict[str, tuple[Change, str]] = {
     "there is no such prefix": (shutil.rmtree, "everest: no such directory"),
+    "it is something else": (
+        lambda prefix: [shutil.rmtree(prefix / part) for part in ("libexec", "share")],
+        "everest: no libexec/everest and share/everest in it, so this is no EVerest",
+    ),
     "it has no modules": (
         lambda prefix: shutil.rmtree(prefix / "libexec"),
         "libexec/everest/modules: no such directory, so this is no EVerest",
