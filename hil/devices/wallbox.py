@@ -92,6 +92,7 @@ class WallboxDevice(RegisterDevice):
         super().__init__(profile, base=base)
         self._charger = profile
         self._point = point
+        self._socket = point if isinstance(point, KnowsItsCable) else None
         self._safe_current_A = safe_current_A
         self._clock = clock
         self._held: dict[str, Value] = {}
@@ -199,8 +200,8 @@ class WallboxDevice(RegisterDevice):
         shown: dict[str, Value] = dict.fromkeys(self._charger.status_points, 0)
         for name, allowed in self._charger.status[self._shown_state()].items():
             shown[name] = allowed[-1]
-        if isinstance(self._point, KnowsItsCable):
-            shown[CABLE] = self._point.cable_A
+        if self._socket is not None:
+            shown[CABLE] = self._socket.cable_A
         return shown
 
     def _shown_state(self) -> State:
