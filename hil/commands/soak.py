@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from hil.commands.output import progress_bar
 from hil.soak import WINDOW_H, Result, Window, smallest, violations, window
+from hil.soak.faults import RESTARTS
 from hil.soak.real import RealSoak
 from hil.soak.soak import write
 
@@ -38,22 +39,19 @@ def soak(
     if real_io:
         _run_for_real(console, seed, minutes)
     windows = [window(seed + n) for n in range(-(-hours // WINDOW_H))]
-    faults: Counter[str] = Counter()
     broken: list[Result] = []
     progress = progress_bar(console)
     with progress:
         task = progress.add_task("windows", total=len(windows))
         for result in _run_all(windows, jobs):
-            faults += result.faults
             progress.advance(task)
             if result.broken:
                 broken.append(result)
                 progress.console.print(f"[red]seed {result.window.seed}[/]: {'; '.join(result.broken)}")
     for result in broken:
         _write_smallest(console, result, out)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
-    hours_run = len(windows) * WINDOW_H
-    console.print(f"{hours_run} simulated hours, {faults.total()} faults: {kinds}", soft_wrap=True)
+    for line in summary(windows):
+        console.print(line, soft_wrap=True)
     verdict = (
         "[green]no invariant broken[/]" if not broken else f"[red]{len(broken)} windows with violations[/]"
     )
@@ -61,11 +59,26 @@ def soak(
     raise typer.Exit(1 if broken else 0)
 
 
+def summary(windows: Sequence[Window]) -> list[str]:
+    """Say in lines how long a soak was, and what was in it."""
+    faults = Counter(fault.kind for one in windows for fault in one.faults)
+    cars = sum(len(one.cars) for one in windows)
+    restarts = sum(faults[kind] for kind in RESTARTS)
+    hours = f"{len(windows) * WINDOW_H} simulated hours, seeds {windows[0].seed} to {windows[-1].seed}"
+    return [
+        f"{hours}: {cars} cars, the module killed or restarted {restarts} times",
+        f"{faults.total()} faults: {_kinds(faults)}",
+    ]
+
+
+def _kinds(faults: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
+
+
 def _run_for_real(console: Console, seed: int, minutes: float) -> NoReturn:
     verdict = RealSoak(seed, console.print).run(60.0 * minutes)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(verdict.faults.items()))
     console.print(
-        f"{verdict.seconds / 60:.1f} min, {verdict.faults.total()} faults: {kinds}\n"
+        f"{verdict.seconds / 60:.1f} min, {verdict.faults.total()} faults: {_kinds(verdict.faults)}\n"
         f"all cars charged again after at most {max(verdict.recoveries_s, default=0):.0f} s; "
         f"the breaker came {verdict.hottest:.0%} of the way to tripping",
         soft_wrap=True,

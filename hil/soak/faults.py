@@ -10,6 +10,10 @@ Maker = Callable[[Random, Json, int], str]
 """Makes the sentence of a fault that lasts some seconds; empty where the site has nothing it could befall."""
 
 
+RESTARTS = ("killed module", "restart")
+"""Kinds after which the module begins anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that goes wrong.

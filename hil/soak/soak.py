@@ -1,6 +1,5 @@
 """Runs a window and tells which invariants did not hold."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +21,6 @@ class Result:
 
     window: Window
     broken: list[str]
-
-    @property
-    def faults(self) -> Counter[str]:
-        """How often each kind of fault was in it."""
-        return Counter(one.kind for one in self.window.faults)
 
 
 def violations(window: Window) -> Result:

@@ -1,5 +1,6 @@
 """`hil soak`: windows of random operation, and what is left of one that fails."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,17 @@ def test_a_window_without_violations_ends_well() -> None:
     assert done.code == 0
     assert "2 simulated hours" in done.out
     assert "no invariant broken" in done.out
+
+
+def test_the_summary_tells_hours_cars_restarts_and_faults_by_kind() -> None:
+    windows = [window(seed) for seed in range(11, 21)]
+    told, faults = command.summary(windows)
+    assert told.startswith("20 simulated hours, seeds 11 to 20: ")
+    assert f"{sum(len(one.cars) for one in windows)} cars" in told
+    counts = {kind: int(count) for count, kind in re.findall(r"(\d+) ([a-z A-Z]+)", faults.partition(":")[2])}
+    assert sum(counts.values()) == sum(len(one.faults) for one in windows)
+    restarts = counts.get("killed module", 0) + counts.get("restart", 0)
+    assert f"the module killed or restarted {restarts} times" in told
 
 
 def test_a_violation_is_printed_with_its_seed_and_written_as_a_scenario(
