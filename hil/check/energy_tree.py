@@ -44,6 +44,10 @@ class EnergyTree:
                 waiting += self.fed_by(child)
         return found
 
+    def hangs_nowhere(self, name: str) -> bool:
+        """Whether it is a module that no other feeds, of which `remarks` tells."""
+        return name in self._modules and name not in self._feeders
+
     def is_leaf(self, name: str) -> bool:
         """Whether a module is an EVSE, or anything else that feeds nobody."""
         return not any(need in self._modules[name].manifest.requires for need in (CONSUMERS, TRUNK))

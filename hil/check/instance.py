@@ -107,7 +107,7 @@ class Instance:
     def _evses(self, site: SiteFile) -> Iterator[Remark]:
         below = self._tree.below(self.name)
         for evse in site.evses:
-            if evse not in below:
+            if evse not in below and not self._tree.hangs_nowhere(evse):
                 known = ", ".join(sorted(below)) or "none"
                 yield error(f"{self.name}: evses.{evse}: no module of that name hangs on it, known: {known}")
         for child in self._tree.fed_by(self.name):

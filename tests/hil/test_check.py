@@ -405,6 +405,14 @@ def test_a_site_file_alone(tmp_path: Path) -> None:
         assert problem in outcome.err
 
 
+def test_an_evse_that_hangs_nowhere_is_told_once(tmp_path: Path) -> None:
+    outcome = check(tmp_path, CONFIG.replace("[{module_id: garage, implementation_id: energy_grid}]", "[]"))
+    assert outcome.code == 1
+    assert outcome.err.splitlines() == [
+        "garage: no energy manager has it: name it as energy_consumer of its fuse"
+    ]
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     outcome = hil("check", str(tmp_path / "none.yaml"))
     assert outcome.code == 1
