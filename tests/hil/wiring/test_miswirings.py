@@ -1,6 +1,7 @@
 """Every miswiring is found and not taken for another; a good installation is left alone."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -158,6 +159,47 @@ def _quiet_verdict(installation: Simulated) -> list[Finding]:
         return judge(await take_quiet(installation, 60.0), [], Expected())
 
     return asyncio.run(take())
+
+
+def neutral_of_others(values: dict[str, float], at_s: float) -> None:
+    values["current_A.N"] = 5.0 + sum(values[f"current_A.{phase}"] for phase in ALL)
+
+
+def ratio_of_power_alone(values: dict[str, float], at_s: float) -> None:
+    values["power_W.total"] += 2 * values["power_W.L2"]
+    values["power_W.L2"] *= 3
+
+
+def wrong_word_of_a_counter(values: dict[str, float], at_s: float) -> None:
+    values["energy_Wh.import"] = 50_000.0 - 100 * at_s
+
+
+def voltage_transformers(values: dict[str, float], at_s: float) -> None:
+    for name in values:
+        if name.startswith(("voltage_V", "power_W")):
+            values[name] *= 1.3
+
+
+@pytest.mark.parametrize(
+    ("code", "phases", "change"),
+    [
+        ("neutral_current", ("N",), neutral_of_others),
+        ("power_wrong", ("L2",), ratio_of_power_alone),
+        ("counter_falls", (), wrong_word_of_a_counter),
+        ("voltage_wrong", ALL, voltage_transformers),
+    ],
+)
+def test_what_looking_finds_in_values_that_no_wiring_makes(
+    code: str, phases: tuple[str, ...], change: Callable[[dict[str, float], float], None]
+) -> None:
+    samples = asyncio.run(take_quiet(Simulated(house_A=(3.0, 2.0, 4.0))))
+    changed = []
+    for sample in samples:
+        values = dict(sample.meter or {})
+        change(values, sample.at_s)
+        changed.append(replace(sample, meter=values))
+    assert problems(judge(samples, [], Expected())) == []
+    assert problems(judge(changed, [], Expected())) == [(code, phases)]
 
 
 def test_there_are_kinds_enough() -> None:
