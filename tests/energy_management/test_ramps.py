@@ -102,9 +102,9 @@ class TestRises:
     def test_small_ones_wait(self) -> None:
         grid = two(b="Unplugged")
         grid.run(30, flat(35), cars(a=10, b=0))
-        assert grid.run(40, flat(34.7), cars(a=10, b=0))["a"] == pytest.approx(10)
-        assert "rises only by 0.5 A or more" in grid.manager.explain("a")
-        assert grid.run(40, flat(34.4), cars(a=10, b=0))["a"] == pytest.approx(10.6)
+        assert grid.run(40, flat(34.2), cars(a=10, b=0))["a"] == pytest.approx(10)
+        assert "rises only by 1 A or more" in grid.manager.explain("a")
+        assert grid.run(40, flat(33.9), cars(a=10, b=0))["a"] == pytest.approx(11.1)
 
     def test_the_last_bit_up_to_what_it_asks_for_is_no_small_one(self) -> None:
         grid = two(b="Unplugged")
