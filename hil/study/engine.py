@@ -8,6 +8,8 @@ from distributed import Client, LocalCluster, as_completed
 from hil.study.cases import Case, Row, run_case
 
 CONNECT_S = 20
+_ANY_PORT = "127.0.0.1:0"
+"""Dask's page about itself: another study may run here as well."""
 
 
 class EngineError(Exception):
@@ -35,12 +37,19 @@ def run_cases(cases: Sequence[Case], *, scheduler: str | None, workers: int) -> 
     Raises
     ------
     EngineError
-        The scheduler does not answer, or its workers do not have this project.
+        The scheduler does not answer, its workers do not have this project, or a case cannot be run.
     """
     with _client(scheduler, workers) as client:
-        futures = client.map(run_case, cases, key=[f"case-{case.key}" for case in cases], retries=2)
-        for _, row in as_completed(futures, with_results=True):
+        by_key = {f"case-{case.key}": case for case in cases}
+        futures = client.map(run_case, cases, key=list(by_key), retries=2)
+        for future, row in as_completed(futures, with_results=True, raise_errors=False):
+            if future.status != "finished":
+                raise EngineError(f"{_words(by_key[future.key])}: {future.exception()}")
             yield row
+
+
+def _words(case: Case) -> str:
+    return ", ".join([*(f"{name} {value}" for name, value in case.settings.items()), f"day {case.day}"])
 
 
 @contextmanager
@@ -48,7 +57,7 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
     if scheduler is None:
         with (
             LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
+                n_workers=workers, threads_per_worker=1, dashboard_address=_ANY_PORT, silence_logs=50
             ) as cluster,
             Client(cluster) as client,
         ):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bsp.yaml_file import YamlFile
-from hil.study import Results, load_study
+from hil.study import Case, EngineError, Results, load_study, run_cases
 from hil.study.document import Document
 from hil.study.habits import cars_of
 from tests.hil.cli import hil
@@ -125,6 +125,12 @@ def test_what_is_wrong_is_told_in_a_line(study: Path, wrong: str, right: str, to
     done = hil("study", str(study))
     assert done.code == 2
     assert told in done.err
+
+
+def test_a_case_that_cannot_be_run_is_named() -> None:
+    case = Case({"chargers": 4, "fuse": "16 A"}, 2, "title: no scenario")
+    with pytest.raises(EngineError, match=r"chargers 4, fuse 16 A, day 2: .*missing"):
+        list(run_cases([case], scheduler=None, workers=1))
 
 
 def test_a_scheduler_that_is_not_there_is_told(study: Path, tmp_path: Path) -> None:
