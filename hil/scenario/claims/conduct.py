@@ -14,6 +14,8 @@ from hil.scenario.words import When
 
 STEP_S = 0.4
 """What is seen of a moment, in steps of physics."""
+_ROUNDING_A = 0.001
+"""No pilot shows so small a rise."""
 _FAULTS = ("warning", "error", "critical")
 _BEGUN_S = 10.0
 """By then every meter has been heard."""
@@ -38,7 +40,7 @@ def _rises(look: Look, duration: float) -> Verdict:
     outcome = look.outcome
     closest: tuple[float, str] = (np.inf, "none rose twice")
     for evse in outcome.evses:
-        at_s = outcome.times_s[1:][np.diff(outcome.series[f"grant/{evse}"]) > 0]
+        at_s = outcome.times_s[1:][np.diff(outcome.series[f"grant/{evse}"]) > _ROUNDING_A]
         for first_s, then_s in pairwise(at_s):
             gap_s = float(then_s - first_s)
             closest = min(closest, (gap_s, f"{evse} after {gap_s:.1f} s at {outcome.clock(float(then_s))}"))
