@@ -13,6 +13,7 @@ all devices simulated. A test with ``@pytest.mark.hardware`` runs in real time o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,24 @@ def bench(request: pytest.FixtureRequest, site: Path | Content, tmp_path: Path) 
     if marker is None:
         return Bench(site, tmp_path, lambda path: run(load_scenario(path)))
     real = load_site(request.config.getoption("--site"))
-    return Bench(site, tmp_path, lambda path: _run_on(real, marker.args, load_scenario(path)))
+    tell = _at_once(request.config)
+    return Bench(site, tmp_path, lambda path: _run_on(real, marker.args, load_scenario(path), tell))
 
 
-def _run_on(real: SiteFile, needed: Sequence[str], scenario: Scenario) -> Outcome:
+def _at_once(config: pytest.Config) -> Callable[[str], None]:
+    """Give what tells the person at the bench, who has to plug in now: pytest would keep it to the end."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def tell(line: str) -> None:
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            print(line, flush=True)
+
+    return tell
+
+
+def _run_on(
+    real: SiteFile, needed: Sequence[str], scenario: Scenario, tell: Callable[[str], None]
+) -> Outcome:
     """Run a scenario on real devices; skips the test where those that it needs do not answer."""
     found = survey(scenario.site, real)
     if not found.there:
@@ -162,8 +177,8 @@ def _run_on(real: SiteFile, needed: Sequence[str], scenario: Scenario) -> Outcom
         if name not in found.there:
             pytest.skip(f"{name}: {found.missing.get(name, 'not in the site file')}")
     plan = plan_for(scenario, real, found)
-    print("\n".join(plan.words))
-    live = plan.live(None, print)
+    tell("\n" + "\n".join(plan.words))
+    live = plan.live(None, tell)
     outcome = run_live(plan.scenario, live)
     if live.stop.reason in BY_PERSON:
         pytest.exit(live.stop.reason)

@@ -68,4 +68,5 @@ def test_hardware_is_switched_where_it_is_allowed_and_there(tmp_path: Path) -> N
     assert code == 0, out
     assert "1 passed, 1 skipped" in out
     assert "garage: not in the site file" in out
+    assert "plug in id3 at wallbox when told" in out, "who has to plug in must not wait for the report"
     assert point.limit_A == 6.0
