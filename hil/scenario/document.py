@@ -147,6 +147,8 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
         False: settings or site file are wrong, and the module says so in place of starting.
     trunk : bool
         EVerest's EVSEs are connected to the module's trunk.
+    powermeter : bool
+        The grid meter is one of EVerest's, connected to the module's `powermeter`.
     """
 
     title: str
@@ -168,3 +170,4 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
     shows: list[str] = msgspec.field(default_factory=list)
     starts: bool = True
     trunk: bool = False
+    powermeter: bool = False

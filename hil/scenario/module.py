@@ -12,6 +12,8 @@ from control.dispatch import Dispatcher
 from control.everest import Outside
 from control.loop import ControlLoop
 from control.manager import Decision
+from control.meters import CONNECTED
+from control.powermeter import powermeter_of
 from control.settings import Settings, SettingsError
 from control.site import EnergySite
 from control.workings import Workings
@@ -64,6 +66,7 @@ class VirtualModule:
         self.log = _Log(log)
         self._write = log
         self._has_trunk, self._problem = scenario.has_trunk, scenario.problem
+        self._has_powermeter = scenario.has_powermeter
         links = scenario.site.buses
         self.lines: Mapping[str, Line] = {
             name: MemoryLine(stage.buses[name], link)
@@ -108,6 +111,7 @@ class VirtualModule:
             {name: self._way(evse) for name, evse in self._everest.items()},
             _Everest(self._write),
             self.log,
+            has_powermeter=self._has_powermeter,
             has_trunk=self._has_trunk,
         )
         workings = Workings(self._make_loop, self._make_dispatcher, self._make_bridge)
@@ -138,17 +142,23 @@ class VirtualModule:
         self._forget()
 
     def publish(self, *, all_of_them: bool = False) -> None:
-        """Have EVerest's EVSEs publish, those that are due."""
+        """Have EVerest's EVSEs and its grid meter publish, those that are due."""
         if self._site is None:
             return
-        now_s = self._clock.now_s
         for name, evse in self._everest.items():
-            is_due = now_s - self._published_at_s.get(name, -1e9) >= PUBLISH_S - 1e-6
-            if evse.is_dead or not (all_of_them or is_due or evse.is_urgent):
+            if evse.is_dead or not (all_of_them or evse.is_urgent or self._is_due(name)):
                 continue
-            self._published_at_s[name] = now_s
+            self._published_at_s[name] = self._clock.now_s
             self._site.handlers.request(name, _request(evse, self._clock))
             evse.is_urgent = False
+        if self._has_powermeter and (all_of_them or self._is_due(CONNECTED)):
+            self._published_at_s[CONNECTED] = self._clock.now_s
+            now = self._clock()
+            reading = replace(self._stage.read_grid(), taken_at=now.monotonic_s)
+            self._site.meters.on_powermeter(powermeter_of(reading, CONNECTED, now))
+
+    def _is_due(self, name: str) -> bool:
+        return self._clock.now_s - self._published_at_s.get(name, -1e9) >= PUBLISH_S - 1e-6
 
     def leap(self, seconds: float) -> None:
         """Go on after so much time in which nothing has changed."""

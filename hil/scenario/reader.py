@@ -118,6 +118,7 @@ class _Reader:
             shows=tuple(document.shows),
             site_text=site_text,
             has_trunk=document.trunk,
+            has_powermeter=document.powermeter,
             problem=problem,
         )
         self._check_sentences(result)

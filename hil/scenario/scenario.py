@@ -129,6 +129,7 @@ class Scenario:
     shows: tuple[str, ...]
     site_text: str
     has_trunk: bool = False
+    has_powermeter: bool = False
     problem: str | None = None
 
     @property

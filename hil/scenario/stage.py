@@ -155,6 +155,10 @@ class Stage:
                 return self._reading(point.current_A, point.energy_Wh, 0.0, point.fed_V)
         return self._reading(ZERO, 0.0, 0.0)
 
+    def read_grid(self) -> Reading:
+        """Give what a meter of the grid connection measures now."""
+        return self._reading(self.node_A[MODULE], self._imported_Wh[MODULE], self._exported_Wh[MODULE])
+
     def _metered_nodes(self) -> Mapping[str, str | None]:
         site = self._scenario.site
         return {
