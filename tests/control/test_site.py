@@ -128,6 +128,20 @@ def test_house_load_is_taken_from_the_fuse(instances: list[Instance]) -> None:
     assert grid.newest("a", 1) == pytest.approx(30)
 
 
+def test_what_a_node_measures_itself_is_taken_from_its_fuse(instances: list[Instance]) -> None:
+    """An EVerest node below tells what its meter shows in its request."""
+    grid = start(instances, fuse_limit_A=35)
+    grid.measure(8, 8, 8)
+    measured = {
+        "timestamp": "2026-11-22T09:30:00.000Z",
+        "energy_Wh_import": {"total": 1.0},
+        "current_A": dict.fromkeys(("L1", "L2", "L3"), 8.0),
+    }
+    grid.ask("a", {**node("sub", [evse("car")], fuse_A=20), "energy_usage_root": measured})
+    grid.step()
+    assert grid.newest("a", 1) == pytest.approx(12)
+
+
 def test_without_a_reading_of_a_meter_that_is_there_nothing_is_given(instances: list[Instance]) -> None:
     grid = start(instances, fuse_limit_A=35)
     grid.ask("a", evse("a", 32))

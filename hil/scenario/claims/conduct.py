@@ -42,7 +42,7 @@ def _rises(look: Look, duration: float) -> Verdict:
     for evse in outcome.evses:
         at_s = outcome.times_s[1:][np.diff(outcome.series[f"grant/{evse}"]) > _ROUNDING_A]
         for first_s, then_s in pairwise(at_s):
-            gap_s = float(then_s - first_s)
+            gap_s = round(float(then_s - first_s), 3)
             closest = min(closest, (gap_s, f"{evse} after {gap_s:.1f} s at {outcome.clock(float(then_s))}"))
     return closest[0] >= duration - STEP_S, closest[1]
 
