@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from energy_management.coverage import Bools, Floats, Ints
+from energy_management.sources import Sources
 from energy_management.tree import Tree
 
 TOLERANCE = 1e-9
@@ -31,8 +32,8 @@ class Kind:
         One for each label.
     capacities : sequence of ndarray, each of shape (nodes, slots)
         One for each label; infinite where there is no such limit.
-    sources : callable
-        Who set the limits of some nodes in some slots, by the positions of both.
+    sources : Sources
+        Who set the limits.
     opposing : bool
         Current of one EVSE can make room for another, as between phases that must be balanced.
     is_of_node : bool
@@ -43,7 +44,7 @@ class Kind:
     labels: tuple[str, ...]
     coefficients: Sequence[Floats]
     capacities: Sequence[Floats]
-    sources: Callable[[Ints, Ints], Sequence[str]]
+    sources: Sources
     opposing: bool = False
     is_of_node: bool = True
 

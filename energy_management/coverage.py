@@ -42,8 +42,8 @@ class Coverage:
         Those pairs whose node covers other EVSEs, too.
     pair_start : list of int
         Where the pairs of each EVSE begin, and where the last ones end.
-    starts : ndarray of int, shape (evses,)
-        Where they begin.
+    starts, ends : ndarray of int, shape (evses,)
+        The first and the last of the pairs of each EVSE.
     """
 
     def __init__(self, first: Sequence[int], last: Sequence[int], paths: Sequence[Sequence[int]]) -> None:
@@ -54,6 +54,7 @@ class Coverage:
         self.pair_evse = np.arange(self.evses).repeat(lengths)
         self.pair_start = list(accumulate(lengths, initial=0))
         self.starts = np.array(self.pair_start[:-1], dtype=np.int64)
+        self.ends = np.array(self.pair_start[1:], dtype=np.int64) - 1
         self.shared_pairs = (self.last - self.first > 1).take(self.pair_node).nonzero()[0]
         self._by_node = self.pair_evse.take(self.pair_node.argsort(kind="stable"))
         self._node_starts = np.concatenate(([0], (self.last - self.first).cumsum()[:-1]))

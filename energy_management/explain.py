@@ -91,7 +91,7 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
             capacity = min(network.node_capacity[each, node, column] for each in stopped)
             if kind.unit == "W":
                 capacity *= run.limiter.watt_scale[node, column]
-            source = kind.sources(np.array([node]), np.array([column]))[0]
+            source = kind.sources.of(node, column)
             labels = [kind.labels[each - here.start] for each in stopped]
             where = (
                 "" if len(labels) == 3 or not labels[0] or kind.unit == "W" else f" on {' and '.join(labels)}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import permutations
 
 import numpy as np
@@ -16,6 +16,7 @@ from energy_management.load import MeterBudgets
 from energy_management.schedules import CURRENT_A, EFFICIENCY, POWER_W, Limits, Schedules
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.site import ROTATIONS, Site
+from energy_management.sources import Sources
 from energy_management.sunlight import Sunlight
 from energy_management.tree import Tree
 
@@ -141,12 +142,13 @@ class Limiter:
                 scale[position] = scale[parents[position]] * efficiency[parents[position]]
         return scale
 
-    def sources_of(self, field: int) -> Callable[[Ints, Ints], Sequence[str]]:
-        """Look up who set a limit of some nodes in some slots."""
-        return lambda nodes, slots: self.schedules.sources(field, self.limits.entry[nodes, slots])
+    def sources_of(self, field: int) -> Sources:
+        """Who set a limit, by the entries of schedules that are in force."""
+        entries = self.schedules.values.shape[1]
+        return Sources(self.limits.entry, entries, partial(self.schedules.sources, field))
 
-    def _named(self, what: str) -> Callable[[Ints, Ints], Sequence[str]]:
-        return lambda nodes, _: [f"{self.tree.uuids[node]}/{what}" for node in nodes.tolist()]
+    def _named(self, what: str) -> Sources:
+        return Sources.named(what, self.tree.uuids, self.limits.entry.shape[1])
 
     def _room_beside_generation(self, meters: MeterBudgets, labels: tuple[str, ...]) -> list[Floats]:
         """Widen fuses by generation: what flows from there to EVSEs does not pass the fuse."""
@@ -189,9 +191,9 @@ class Limiter:
         slots = self.demand.slots
         directions = self.demand.takes_part.shape[1] // slots
 
-        def sources(nodes: Ints, columns: Ints) -> Sequence[str]:
-            return setpoints.source[nodes, columns % slots].tolist()  # type: ignore[no-any-return]
-
+        names = setpoints.source.ravel().tolist()
+        numbers = np.tile(np.arange(len(names)).reshape(-1, slots), directions)
+        sources = Sources(numbers, len(names), lambda chosen: [names[number] for number in chosen])
         for priority in np.unique(setpoints.priority[setpoints.priority < NO_PRIORITY]).tolist():
             obeys = np.tile(setpoints.governing(self.tree) == priority, directions)
             current_A, power_W = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from energy_management.constraints import Network
 from energy_management.coverage import Bools, Coverage, Floats, Ints, Texts, exists
 from energy_management.demand import Demand
+from energy_management.sources import Sources
 
 _USED_UP = 1e-7
 """Relative and absolute room below which a limit counts as used up."""
@@ -40,8 +41,8 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     return used_up
 
 
-Reason = tuple[Bools, Callable[[Ints, Ints], Sequence[str]]]
-"""Where limits of one kind count, shape (pairs, slots), and who set those of some nodes in some slots."""
+Reason = tuple[Bools, Sources]
+"""Where limits of one kind count, shape (pairs, slots), and who set those of nodes."""
 
 
 def binding_reasons(network: Network, nodes: Coverage, demand: Demand, current_A: Floats) -> list[Reason]:
@@ -59,26 +60,40 @@ def binding_reasons(network: Network, nodes: Coverage, demand: Demand, current_A
 def joined(wholes: Sequence[Sequence[Reason]], nodes: Coverage, slots: int) -> Iterator[Texts]:
     """Join the names of the reasons of each whole, root to leaf by commas as EVerest does.
 
+    Consecutive slots mostly have the same, and are joined once.
+
     Yields
     ------
     ndarray of str, shape (evses, slots)
         One for each whole.
     """
-    pairs = len(nodes.pair_node)
-    texts: list[str] = []
-    places = []
-    for begin, (marks, names_of) in (
-        (number * slots * pairs, reason) for number, whole in enumerate(wholes) for reason in whole
-    ):
-        slot, pair = marks.T.nonzero()
-        texts += names_of(nodes.pair_node.take(pair), slot)
-        places.append(slot * pairs + pair + begin)
-    place = np.concatenate(places)  # by whole, slot, EVSE and node, in this order
-    order = place.argsort(kind="stable")
-    begins = np.arange(0, len(wholes) * slots * pairs, pairs)[:, None] + nodes.starts
-    bounds = [*place.take(order).searchsorted(begins.ravel()).tolist(), len(texts)]
-    parts = [texts[number] for number in order.tolist()]
-    joint = [
-        parts[start] if end == start + 1 else ",".join(parts[start:end]) for start, end in pairwise(bounds)
-    ]
-    yield from np.array(joint, dtype=np.object_).reshape(len(wholes), slots, nodes.evses).swapaxes(1, 2)
+    names: dict[str, int] = {}
+    pairs, most = len(nodes.pair_node), max(map(len, wholes))
+    numbers = np.zeros((len(wholes) * slots, pairs, most), dtype=np.int64)
+    for whole, reasons in enumerate(wholes):
+        for place, reason in enumerate(reasons):
+            numbers[whole * slots : (whole + 1) * slots, :, place] = _numbered(reason, nodes, names).T
+    is_new = np.ones(len(numbers), dtype=np.bool_)
+    np.logical_or.reduce(numbers[1:] != numbers[:-1], axis=(1, 2), out=is_new[1:])
+    numbers = numbers[is_new]
+    counts = numbers > 0
+    known = list(names)
+    parts = [known[number - 1] for number in numbers[counts].tolist()]
+    ends = counts.cumsum().reshape(counts.shape)[:, nodes.ends, -1]
+    bounds = [0, *ends.ravel().tolist()]
+    joint = [",".join(parts[start:end]) for start, end in pairwise(bounds)]
+    texts = np.array(joint, dtype=np.object_).reshape(ends.shape).take(is_new.cumsum() - 1, 0)
+    yield from texts.reshape(len(wholes), slots, nodes.evses).swapaxes(1, 2)
+
+
+def _numbered(reason: Reason, nodes: Coverage, known: dict[str, int]) -> Ints:
+    """Return the numbers of the names where a reason counts, from 1, and 0 elsewhere; shape (pairs, slots)."""
+    marks, sources = reason
+    numbers = sources.numbers.take(nodes.pair_node, 0)
+    table = np.zeros(sources.count, dtype=np.int64)
+    table[numbers[marks]] = 1
+    looked_up = table.nonzero()[0]
+    names = sources.names(looked_up.tolist())
+    table[looked_up] = [known.setdefault(name, len(known) + 1) for name in names]
+    found: Ints = table.take(numbers) * marks
+    return found

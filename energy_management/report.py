@@ -144,7 +144,7 @@ def _node_load(run: Run, node: int) -> NodeLoad:
             phases = slice(None) if label == "" else int(label[1]) - 1
             limit_A[phases] = np.minimum(limit_A[phases], capacity)
         if np.isfinite(capacity) and load[family] >= capacity * (1 - _ALLOWED_EXCESS) - _ALLOWED_EXCESS:
-            sources += kind.sources(np.array([node]), np.array([active]))
+            sources.append(kind.sources.of(node, active))
     importing = np.where(demand.exporting[below, active], 0.0, currents)
     watts = importing * run.grants.phases[below, active] * run.limiter.nominal_voltage_V
     at_root_of_tree = watts / run.limiter.watt_scale[tree.evses[below], active]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, compress
-from operator import itemgetter
+from itertools import accumulate, chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,8 +48,7 @@ _HIGHEST = np.array([[field.highest] for field in _FIELDS])
 
 _DEFAULTS = [(field.name, field.absent) for field in _FIELDS]
 
-_TIMESTAMP = itemgetter("timestamp")
-_ROOT, _LEAVES = itemgetter("limits_to_root"), itemgetter("limits_to_leaves")
+_ALLOWS_ALL: Node = {"timestamp": "", "limits_to_root": {}, "limits_to_leaves": {}}
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,13 @@ class Stamps:
         self._numbers: dict[tuple[str, ...], int] = {}
         self._parsed: dict[str, int] = {}
 
-    def read(self, schedule: Sequence[Node]) -> int:
+    def read(self, texts: Sequence[str]) -> int:
         """Read which ladder of timestamps a schedule has."""
-        texts = tuple(map(_TIMESTAMP, schedule))
-        number = self._numbers.get(texts)
+        found = tuple(texts)
+        number = self._numbers.get(found)
         if number is None:
-            number = self._numbers[texts] = len(self.ladders)
-            self.ladders.append([self._parse(text) for text in texts])
+            number = self._numbers[found] = len(self.ladders)
+            self.ladders.append([self._parse(text) for text in found])
         return number
 
     def _parse(self, text: str) -> int:
@@ -140,15 +138,15 @@ class Schedules:
         nodes = len(entry) // 2
         return Limits(values[:, :nodes], entry[:nodes]), Limits(values[:, nodes:], entry[nodes:])
 
-    def sources(self, field: int, entries: Ints) -> list[str]:
+    def sources(self, field: int, entries: list[int]) -> list[str]:
         """Who set a limit in some entries; empty where there is no such limit."""
         name = _FIELDS[field].name
         root, leaves = self.sides
         if exists(self.from_leaves):
-            chosen = zip(entries.tolist(), self.from_leaves[field].take(entries).tolist(), strict=True)
-            sides = [leaves[entry] if lower else root[entry] for entry, lower in chosen]
+            from_leaves = self.from_leaves[field].tolist()
+            sides = [leaves[entry] if from_leaves[entry] else root[entry] for entry in entries]
         else:
-            sides = [root[entry] for entry in entries.tolist()]
+            sides = [root[entry] for entry in entries]
         sources = [side[name].get("source", "") if name in side else "" for side in sides]
         if {*map(type, sources)} <= {str}:
             return sources
@@ -167,24 +165,21 @@ def read_schedules(nodes: Sequence[Node], stamps: Stamps) -> Schedules:
     schedules += [node.get("schedule_export", []) for node in nodes]
     if not {*map(type, schedules)} <= {list}:
         raise MalformedRequestError
-    entries = list(chain.from_iterable(schedules))
-    root = [*map(_ROOT, entries), {}, {}]
-    leaves = [*map(_LEAVES, entries), {}, {}]
-    if not {*map(type, leaves)} <= {dict}:
-        raise MalformedRequestError
-    two_sided = list(compress(range(len(leaves)), leaves))
-    limits = _read_limits(root + [leaves[position] for position in two_sided])
     begins = list(accumulate(map(len, schedules), initial=0))
-    values = np.empty((8, len(root)))
-    values[: len(_FIELDS)] = limits[:, : len(root)]
-    values[len(_FIELDS) :] = _read_facts(root, entries, begins[len(nodes)])
-    from_leaves = _merge_leaves(values, limits[:, len(root) :], two_sided)
+    entries = [*chain.from_iterable(schedules), _ALLOWS_ALL, _ALLOWS_ALL]
+    texts, root, leaves, *facts = _read_entries(entries)
+    two_sided = [position for position, side in enumerate(leaves) if side]
+    limits = _read_limits(root + [leaves[position] for position in two_sided])
+    values = np.empty((8, len(entries)))
+    values[: len(_FIELDS)] = limits[:, : len(entries)]
+    values[len(_FIELDS) :] = _check_facts(*facts, exports=begins[len(nodes)])
+    from_leaves = _merge_leaves(values, limits[:, len(entries) :], two_sided)
     values[CURRENT_A, -1] = 0.0
     _ask_for_something(values, nodes, begins)
-    ladders = list(map(stamps.read, schedules))
+    ladders = [stamps.read(texts[begin:end]) for begin, end in pairwise(begins)]
     for number, schedule in enumerate(schedules):
         if not schedule:
-            begins[number] = len(entries) + (not _passes(nodes[number % len(nodes)]))
+            begins[number] = begins[-1] + (not _passes(nodes[number % len(nodes)]))
     return Schedules(values, (root, leaves), from_leaves, np.array(ladders), np.array(begins[:-1])[:, None])
 
 
@@ -214,13 +209,38 @@ def _merge_leaves(values: Floats, others: Floats, at: list[int]) -> Bools:
     return from_leaves
 
 
+def _read_entries(entries: Sequence[Node]) -> list[list[Any]]:
+    """Read all of entries but their limits, each visited only once, as they are more than caches hold.
+
+    Timestamps, limits to the root and to the leaves, phases at present, whether they may change, and
+    efficiency. An EVSE that does not tell is on three phases.
+    """
+    found = [
+        each
+        for entry in entries
+        for root in [entry["limits_to_root"]]
+        for each in (
+            entry["timestamp"],
+            root,
+            entry["limits_to_leaves"],
+            root.get("ac_number_of_active_phases", 3),
+            root.get("ac_supports_changing_phases_during_charging", False),
+            entry.get("conversion_efficiency", 1.0),
+        )
+    ]
+    columns = [found[column::6] for column in range(6)]
+    if not {*map(type, columns[2])} <= {dict}:
+        raise MalformedRequestError
+    return columns
+
+
 def _read_limits(sides: list[Node]) -> Floats:
     """Read the values of all fields, shape (fields, sides)."""
     found = [side[name]["value"] if name in side else absent for side in sides for name, absent in _DEFAULTS]
     phases = {*found[MAX_PHASES :: len(_FIELDS)], *found[MIN_PHASES :: len(_FIELDS)]}
     if not {*map(type, found)} <= {int, float} or not all(float(each).is_integer() for each in phases):
         raise MalformedRequestError
-    values = np.array(found, dtype=np.float64).reshape(-1, len(_FIELDS)).T
+    values = np.array(found, dtype=np.float64).reshape(-1, len(_FIELDS)).T.copy()
     absent = values == _ABSENT
     if not ((values >= _LOWEST) & ((values <= _HIGHEST) | absent)).all():
         raise MalformedRequestError
@@ -228,23 +248,22 @@ def _read_limits(sides: list[Node]) -> Floats:
     return values
 
 
-def _read_facts(root: list[Node], entries: list[Node], exports: int) -> Sequence[Sequence[float]]:
+def _check_facts(
+    active: list[int], can_switch: list[bool], efficiency: list[float], *, exports: int
+) -> Sequence[Sequence[float]]:
     """Phases at present, whether they may change, and the power on the leaves side for 1 W on the root side.
 
-    An EVSE that does not tell is on three phases; entries from `exports` on are of export.
+    Entries from `exports` on are of export.
     """
-    active = [side.get("ac_number_of_active_phases", 3) for side in root]
-    can_switch = [side.get("ac_supports_changing_phases_during_charging", False) for side in root]
-    efficiency = [entry.get("conversion_efficiency", 1.0) for entry in entries] + [1.0, 1.0]
-    if not ({*active} <= {0, 1, 2, 3} and {*map(type, active)} <= {int}):
+    phases, different = {*active}, {*efficiency}
+    if not (phases <= {0, 1, 2, 3} and {*map(type, active)} <= {int}):
         raise MalformedRequestError
     if not {*map(type, can_switch)} <= {bool}:
         raise MalformedRequestError
-    different = {*efficiency}
     if not ({*map(type, efficiency)} <= {int, float} and all(0 < each <= 1 for each in different)):
         raise MalformedRequestError
-    if 0 in active:
-        active = [phases or 3 for phases in active]
+    if 0 in phases:
+        active = [number or 3 for number in active]
     if len(different) > 1:
         efficiency[exports:] = [1 / each for each in efficiency[exports:]]
     return active, can_switch, efficiency

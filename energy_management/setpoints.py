@@ -66,7 +66,8 @@ def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], li
         if schedule:
             for entry in schedule:
                 check_setpoint(entry.get("setpoint"))
-            found.append((position, schedule, stamps.ladders[stamps.read(schedule)]))
+            ladder = stamps.read([entry["timestamp"] for entry in schedule])
+            found.append((position, schedule, stamps.ladders[ladder]))
     return found
 
 

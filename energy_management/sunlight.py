@@ -9,6 +9,7 @@ import numpy as np
 
 from energy_management.constraints import Kind
 from energy_management.coverage import Bools, Floats
+from energy_management.sources import Sources
 from energy_management.tree import Tree
 
 
@@ -67,6 +68,6 @@ class Sunlight:
             ("power",),
             [coefficient],
             [capacity],
-            lambda nodes, _: [f"{tree.uuids[node]}/surplus" for node in nodes.tolist()],
+            Sources.named("surplus", tree.uuids, watts.shape[1]),
             is_of_node=False,
         )
