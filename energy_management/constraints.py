@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, Ints
+from energy_management.coverage import Bools, Floats, everywhere
 from energy_management.sources import Sources
 from energy_management.tree import Tree
 
@@ -73,6 +73,10 @@ class Network:
         The greatest current with that.
     rows : Coverage
         Which EVSEs each row covers.
+    has_opposing : bool
+        Current of one EVSE can make room for another.
+    powers : list of int
+        The families that limit power.
     """
 
     def __init__(self, tree: Tree, kinds: Sequence[Kind]) -> None:
@@ -84,6 +88,8 @@ class Network:
         self.capacity = merged.take(tree.chains.shared, axis=1)
         self.alone = merged.take(tree.chains.alone, axis=1)
         current_A = self.alone / self.coefficient
+        self.has_opposing = True in [kind.opposing for kind in self.kinds]
+        self.powers = [family for family, (kind, _) in enumerate(self.labelled()) if kind.unit == "W"]
         self.concerns = self.coefficient > 0
         self.ceiling_A = np.minimum.reduce(current_A, where=self.concerns, initial=np.inf)
 
@@ -91,11 +97,6 @@ class Network:
     def full_at(self) -> Floats:
         """The load at which a row counts as exceeded, a little above its capacity."""
         return self.capacity * (1 + TOLERANCE) + TOLERANCE
-
-    @cached_property
-    def has_opposing(self) -> bool:
-        """Whether current of one EVSE can make room for another."""
-        return any(kind.opposing for kind in self.kinds)
 
     @cached_property
     def opposed(self) -> Bools:
@@ -134,27 +135,16 @@ class Network:
         part.ceiling_A = np.minimum(self.ceiling_A, current_A)
         return part
 
-    @cached_property
-    def powers(self) -> Ints:
-        """The families that limit power."""
-        return self._measured_in("W")
-
-    @cached_property
-    def powers_of_nodes(self) -> Ints:
-        """Those of them that do so for nodes themselves."""
+    @property
+    def powers_of_nodes(self) -> list[int]:
+        """The families that limit power of nodes themselves."""
         labelled = self.labelled()
-        return np.array(
-            [family for family in self.powers.tolist() if labelled[family][0].is_of_node], np.int64
-        )
+        return [family for family in self.powers if labelled[family][0].is_of_node]
 
-    @cached_property
-    def currents(self) -> Ints:
+    @property
+    def currents(self) -> list[int]:
         """The families that limit current."""
-        return self._measured_in("A")
-
-    def _measured_in(self, unit: Literal["A", "W"]) -> Ints:
-        families = [family for family, (kind, _) in enumerate(self.labelled()) if kind.unit == unit]
-        return np.array(families, dtype=np.int64)
+        return [family for family in range(len(self.coefficient)) if family not in self.powers]
 
     def allows(self, current_A: Floats) -> Bools:
         """Whether each EVSE could have such a current if it were alone."""
@@ -163,7 +153,7 @@ class Network:
 
     def has_room_for(self, current_A: Floats) -> bool:
         """Whether all EVSEs can have such currents together."""
-        return bool((self.load(current_A) <= self.full_at).all())
+        return everywhere(self.load(current_A) <= self.full_at)
 
     def load(self, current_A: Floats) -> Floats:
         """Sum coefficient x current in each row, shape (families, rows, slots)."""

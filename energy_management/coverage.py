@@ -24,6 +24,11 @@ def exists(mask: Bools) -> bool:
     return bool(np.count_nonzero(mask))
 
 
+def everywhere(mask: Bools) -> bool:
+    """Whether all of it is true; much faster than `mask.all()` in the same way."""
+    return bool(np.count_nonzero(mask) == mask.size)
+
+
 class Coverage:
     """The interval of EVSEs below each node, and for each EVSE the nodes above it, root first.
 
@@ -42,8 +47,8 @@ class Coverage:
         Those pairs whose node covers other EVSEs, too.
     pair_start : list of int
         Where the pairs of each EVSE begin, and where the last ones end.
-    starts, ends : ndarray of int, shape (evses,)
-        The first and the last of the pairs of each EVSE.
+    starts : ndarray of int, shape (evses,)
+        Where they begin.
     """
 
     def __init__(self, first: Sequence[int], last: Sequence[int], paths: Sequence[Sequence[int]]) -> None:
@@ -54,7 +59,6 @@ class Coverage:
         self.pair_evse = np.arange(self.evses).repeat(lengths)
         self.pair_start = list(accumulate(lengths, initial=0))
         self.starts = np.array(self.pair_start[:-1], dtype=np.int64)
-        self.ends = np.array(self.pair_start[1:], dtype=np.int64) - 1
         self.shared_pairs = (self.last - self.first > 1).take(self.pair_node).nonzero()[0]
         self._by_node = self.pair_evse.take(self.pair_node.argsort(kind="stable"))
         self._node_starts = np.concatenate(([0], (self.last - self.first).cumsum()[:-1]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -116,6 +117,32 @@ class Demand:
         return [self.rank == number for number in range(int(self.rank.max()) + 1)]
 
 
+class Standing(NamedTuple):
+    """How EVSEs stand to each other; the fields are those of `Demand`."""
+
+    urgency: Ints
+    priority: Ints
+    rank: Floats
+    weight: Floats
+
+
+@lru_cache(maxsize=8)
+def standing_of(states: tuple[str, ...], listed: tuple[tuple[int, float], ...]) -> Standing:
+    """Find it from the states of EVSEs, their priorities and weights; it hardly changes from run to run."""
+    urgency = [URGENCY[state] for state in states]
+    priority, weight = zip(*listed, strict=True)
+    classes = [
+        (urgent, -found if urgent == WANTS else 0) for urgent, found in zip(urgency, priority, strict=True)
+    ]
+    numbers = {each: number for number, each in enumerate(sorted({*classes}))}
+    return Standing(
+        np.array(urgency),
+        np.array(priority),
+        np.array([float(numbers[each]) for each in classes])[:, None],
+        np.array(weight)[:, None],
+    )
+
+
 def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoints | None) -> Bools:
     """Who is to export: where a setpoint says so, or the EVSE itself wants no import but offers export.
 
@@ -138,22 +165,19 @@ def _own_offer(limits: Limits, own: Ints) -> Floats:
 
 def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Demand:
     """Read the demand of all EVSEs from the limits on their way to the root."""
-    urgency = [URGENCY[node.get("evse_state", "Charging")] for node in tree.evse_nodes]
     attributes = [site.evses.get(uuid, _UNLISTED) for uuid in tree.evse_uuids]
-    classes = [
-        (urgent, -found.priority if urgent == WANTS else 0)
-        for urgent, found in zip(urgency, attributes, strict=True)
-    ]
-    numbers = {each: number for number, each in enumerate(sorted({*classes}))}
+    standing = standing_of(
+        tuple(tree.evse_states), tuple([(found.priority, found.weight) for found in attributes])
+    )
     most_phases = np.minimum(tree.coverage.above(np.minimum, limits.values[MAX_PHASES]), 3.0)
     minimum_A, fewest_phases = tree.coverage.above(np.maximum, limits.values[MIN_CURRENT_A : MIN_PHASES + 1])
     present_phases, can_switch = limits.values[ACTIVE_PHASES : CAN_SWITCH + 1].take(tree.evses, axis=1)
     imports_only = limits.entry.shape[1] == exporting.shape[1]
     return Demand(
-        urgency=np.array(urgency),
-        priority=np.array([found.priority for found in attributes]),
-        rank=np.array([float(numbers[each]) for each in classes])[:, None],
-        weight=np.array([found.weight for found in attributes])[:, None],
+        urgency=standing.urgency,
+        priority=standing.priority,
+        rank=standing.rank,
+        weight=standing.weight,
         exporting=exporting,
         takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),
         minimum_A=minimum_A,

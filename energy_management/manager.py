@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -26,7 +25,7 @@ from energy_management.phases import decide
 from energy_management.report import Report
 from energy_management.request import Request, flatten_if_tree, read_request
 from energy_management.result import enforced_limits, grants
-from energy_management.rotation import ASKED_AGAIN_S, order_of_admission, take_turns
+from energy_management.rotation import ASKED_AGAIN_S, Queue, take_turns
 from energy_management.run import Run
 from energy_management.schedules import CURRENT_A
 from energy_management.setpoints import place_setpoints
@@ -159,25 +158,24 @@ class EnergyManager:
             now, config.schedule_interval_duration, config.schedule_total_duration, read.stamps.all()
         )
         states = self._remembered(read.tree.evse_uuids, monotonic_s)
-        limiter = self._limiter(read, timeline, readings, states, monotonic_s)
+        loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
+        limiter = self._limiter(read, timeline, readings, loop)
         sun = shine(limiter, self.state, readings, config, slot=timeline.active, monotonic_s=monotonic_s)
         if sun is not None:
             limiter = replace(limiter, sun=sun)
         decision = decide(limiter, states, timeline.active, config, monotonic_s)
-        find_order = partial(order_of_admission, limiter.demand, states, monotonic_s)
-        order = cache(find_order)
-        loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
+        queue = Queue(limiter.demand, states, monotonic_s)
         wanted_A = loop.wanted_A(limiter, timeline.active) if config.closed_loop else None
         allocation = allocate(
             limiter,
             decision.phases,
             decision.fewer,
-            order,
+            queue,
             wanted_A,
             worth_W=config.switch_3ph1ph_power_hysteresis_W,
         )
         if wanted_A is not None:
-            allocation = loop.step(limiter, allocation, order, wanted_A, timeline.active)
+            allocation = loop.step(limiter, allocation, queue, wanted_A, timeline.active)
         if sun is not None:
             allocation = replace(allocation, held={**allocation.held, **sun.held})
         run = Run(
@@ -191,17 +189,14 @@ class EnergyManager:
             decision,
         )
         self._remember(run)
-        if order.cache_info().currsize and (order() != find_order()).any():
-            return replace(run, repeats=False)
-        return run
+        return replace(run, repeats=False) if queue.has_moved() else run
 
     def _limiter(
         self,
         read: Request,
         timeline: Timeline,
         readings: Mapping[str, Reading],
-        states: list[EvseState],
-        monotonic_s: float,
+        loop: ClosedLoop,
     ) -> Limiter:
         """Collect all limits of the request in the slots of a timeline, and what its EVSEs ask for."""
         tree = read.tree
@@ -210,10 +205,11 @@ class EnergyManager:
         read.rejected.extend(unusable)
         exporting = export_asked(tree, imports, exports, setpoints)
         limits = imports.beside(exports) if exists(exporting) else imports
-        loop = ClosedLoop(self.config, self.state.memory, states, monotonic_s)
         site = loop.wired(self.site, tree)
         present_A = limits.values[CURRENT_A, :, timeline.active]
-        meters = self._meters(tree, site, readings, states, limits_A=present_A, monotonic_s=monotonic_s)
+        meters = self._meters(
+            tree, site, readings, loop.states, limits_A=present_A, monotonic_s=loop.monotonic_s
+        )
         loop.learn_wiring(tree, site, readings)
         return Limiter(
             tree,
@@ -232,7 +228,7 @@ class EnergyManager:
         tree: Tree,
         site: Site,
         readings: Mapping[str, Reading],
-        states: list[EvseState],
+        states: Sequence[EvseState],
         *,
         limits_A: Floats,
         monotonic_s: float,
@@ -269,8 +265,7 @@ class EnergyManager:
         fits_alone = minimum_A <= run.at_present(allocation.network.ceiling_A)
         asks = fits_alone & (minimum_A > 0) & (demand.urgency != IDLE)
         served = asks & run.at_present(allocation.served)
-        told = [node.get("evse_state", "Charging") for node in run.limiter.tree.evse_nodes]
-        interval_s = self.config.rotation_interval_s
+        told, interval_s = run.limiter.tree.evse_states, self.config.rotation_interval_s
         take_turns(run.states, asks, served, told, monotonic_s=run.monotonic_s, interval_s=interval_s)
         if run.limiter.sun is not None:
             granted_W = run.grants.power_W[:, run.timeline.active].tolist()

@@ -63,7 +63,7 @@ def power_on_most_phases(network: Network, choice: Choice, share_A: Floats, volt
         The fair shares then, without regard to minimum currents.
     """
     watts = network.powers
-    if not len(watts):
+    if not watts:
         return np.full_like(share_A, np.inf)
     coefficient = network.coefficient[watts]
     free = np.maximum(network.capacity[watts] - network.load(share_A)[watts], 0.0)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from itertools import accumulate, groupby, pairwise
 
 import numpy as np
 
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Coverage, Floats, Ints, Texts, exists
+from energy_management.coverage import Bools, Coverage, Floats, Texts, exists
 from energy_management.demand import Demand
 from energy_management.sources import Sources
 
 _USED_UP = 1e-7
 """Relative and absolute room below which a limit counts as used up."""
+
+_NOBODY = -1
+"""Number where a limit does not count."""
 
 _HIGHEST_LEVEL = 1e6
 """Levels above this are not told apart, so that classes can be."""
@@ -48,7 +51,7 @@ Reason = tuple[Bools, Sources]
 def binding_reasons(network: Network, nodes: Coverage, demand: Demand, current_A: Floats) -> list[Reason]:
     """Find the limits that bind each EVSE in each slot; those of power only where none of current does."""
     marks = binding(network, nodes, demand, current_A)
-    if len(network.powers) and len(network.currents):
+    if network.powers and network.currents:
         by_current = nodes.over_pairs(np.logical_or, np.logical_or.reduce(marks[network.currents]))
         marks[network.powers] &= ~by_current[nodes.pair_evse]
     if len(marks) > len(network.kinds):
@@ -57,43 +60,27 @@ def binding_reasons(network: Network, nodes: Coverage, demand: Demand, current_A
     return [(mark, kind.sources) for mark, kind in zip(marks, network.kinds, strict=True)]
 
 
-def joined(wholes: Sequence[Sequence[Reason]], nodes: Coverage, slots: int) -> Iterator[Texts]:
-    """Join the names of the reasons of each whole, root to leaf by commas as EVerest does.
+def joined(reasons: Sequence[Reason], nodes: Coverage) -> Texts:
+    """Join the names of reasons, root to leaf by commas as EVerest does, shape (evses, slots).
 
-    Consecutive slots mostly have the same, and are joined once.
-
-    Yields
-    ------
-    ndarray of str, shape (evses, slots)
-        One for each whole.
+    Each name is looked up once, and consecutive slots, which mostly have the same, are joined once.
     """
-    names: dict[str, int] = {}
-    pairs, most = len(nodes.pair_node), max(map(len, wholes))
-    numbers = np.zeros((len(wholes) * slots, pairs, most), dtype=np.int64)
-    for whole, reasons in enumerate(wholes):
-        for place, reason in enumerate(reasons):
-            numbers[whole * slots : (whole + 1) * slots, :, place] = _numbered(reason, nodes, names).T
-    is_new = np.ones(len(numbers), dtype=np.bool_)
-    np.logical_or.reduce(numbers[1:] != numbers[:-1], axis=(1, 2), out=is_new[1:])
-    numbers = numbers[is_new]
-    counts = numbers > 0
-    known = list(names)
-    parts = [known[number - 1] for number in numbers[counts].tolist()]
-    ends = counts.cumsum().reshape(counts.shape)[:, nodes.ends, -1]
-    bounds = [0, *ends.ravel().tolist()]
-    joint = [",".join(parts[start:end]) for start, end in pairwise(bounds)]
-    texts = np.array(joint, dtype=np.object_).reshape(ends.shape).take(is_new.cumsum() - 1, 0)
-    yield from texts.reshape(len(wholes), slots, nodes.evses).swapaxes(1, 2)
-
-
-def _numbered(reason: Reason, nodes: Coverage, known: dict[str, int]) -> Ints:
-    """Return the numbers of the names where a reason counts, from 1, and 0 elsewhere; shape (pairs, slots)."""
-    marks, sources = reason
-    numbers = sources.numbers.take(nodes.pair_node, 0)
-    table = np.zeros(sources.count, dtype=np.int64)
-    table[numbers[marks]] = 1
-    looked_up = table.nonzero()[0]
-    names = sources.names(looked_up.tolist())
-    table[looked_up] = [known.setdefault(name, len(known) + 1) for name in names]
-    found: Ints = table.take(numbers) * marks
-    return found
+    names: dict[int, str | None] = {_NOBODY: None}
+    numbers = []
+    first = 0
+    for marks, sources in reasons:
+        number = sources.numbers.take(nodes.pair_node, 0)
+        used = [*{*number[marks].tolist()}]
+        names.update(zip([first + each for each in used], sources.names(used), strict=True))
+        numbers.append(np.where(marks, first + number, _NOBODY))
+        first += sources.count
+    rows = np.array(numbers).T.reshape(len(numbers[0].T), -1).tolist()  # over slot; EVSE, node and reason
+    bounds = [start * len(reasons) for start in nodes.pair_start]
+    texts: list[list[str]] = []
+    for row, alike in groupby([names[number] for number in row] for row in rows):
+        joint = [
+            ",".join([name for name in row[start:end] if name is not None])
+            for start, end in pairwise(bounds)
+        ]
+        texts += [joint for _ in alike]
+    return np.array(texts, dtype=np.object_).T

@@ -63,7 +63,7 @@ def flatten_if_tree(request: Any) -> Flat | None:
 
 def _read(flat: Flat, rejected: list[tuple[str, str]]) -> Request:
     tree = build(*flat)
-    if not {node.get("evse_state", "Charging") for node in tree.evse_nodes} <= URGENCY.keys():
+    if not {*tree.evse_states} <= URGENCY.keys():
         raise MalformedRequestError
     stamps = Stamps()
     return Request(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from energy_management.allocation import Allocation
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Floats, Ints, Texts, exists
+from energy_management.coverage import Bools, Floats, Ints, Texts, everywhere, exists
 from energy_management.demand import Demand
 from energy_management.limits import Limiter
 from energy_management.reasons import Reason, binding_reasons, joined
@@ -19,8 +19,6 @@ from energy_management.schedules import MAX_PHASES
 
 KEPT, SWITCHED = "active phases", "phase switching"
 """Sources of a number of phases that no limit asks for."""
-
-_NO_POWER = np.array(None, dtype=np.object_)
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,8 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
     phases = asked_for(allocation.phases)
     binding = binding_reasons(network, nodes, demand, allocation.target_A)
-    columns = allocation.current_A.shape[1]
-    sources, most_phases_sources = joined([binding, [_phases_reason(limiter)]], nodes, columns)
-    sources = asked_for(sources)
+    sources = asked_for(joined(binding, nodes))
+    most_phases_sources = joined([_phases_reason(limiter)], nodes)
     for evse, reason in allocation.held.items():
         sources[evse, active] = f"{limiter.tree.evse_uuids[evse]}/{reason}"
     return Grants(
@@ -81,9 +78,10 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
 
 def _power_is_limited(limiter: Limiter, network: Network) -> Bools:
     """Whether a power limit exists on the way to the root."""
-    if not len(network.powers_of_nodes):
+    powers = network.powers_of_nodes
+    if not powers:
         return np.zeros(limiter.demand.takes_part.shape, dtype=np.bool_)
-    limits_power = np.logical_or.reduce(np.isfinite(network.node_capacity[network.powers_of_nodes]))
+    limits_power = np.logical_or.reduce(np.isfinite(network.node_capacity[powers]))
     return limiter.tree.coverage.above(np.logical_or, limits_power)
 
 
@@ -97,7 +95,7 @@ def _phases_reason(limiter: Limiter) -> Reason:
 def _phases_sources(demand: Demand, allocation: Allocation, names: Texts) -> Texts:
     """Who limits the number of phases; where it is below that limit, why."""
     is_limited = (allocation.phases == demand.most_phases) & (names != "")
-    if is_limited.all():
+    if everywhere(is_limited):
         return names
     below = np.where(allocation.phases == demand.present_phases, KEPT, SWITCHED)
     return np.where(is_limited, names, below)
@@ -110,17 +108,22 @@ def enforced_limits(
 
     They are to be read, not changed: EVSEs and slots with the same limits share them.
     """
-    columns = (
-        grants.current_A,
-        grants.phases,
-        np.where(grants.power_is_limited, grants.power_W, _NO_POWER),
-        grants.source,
-        grants.phases_source,
+    current_A, phases, power_W, is_limited, source, phases_source = (
+        column.ravel().tolist()
+        for column in (
+            grants.current_A,
+            grants.phases,
+            grants.power_W,
+            grants.power_is_limited,
+            grants.source,
+            grants.phases_source,
+        )
     )
+    named_W = [power if limited else None for power, limited in zip(power_W, is_limited, strict=True)]
     different: dict[tuple[Any, ...], dict[str, Any]] = {}
     limits = [
         different.get(each) or different.setdefault(each, _limits(*each))
-        for each in zip(*(column.ravel().tolist() for column in columns), strict=True)
+        for each in zip(current_A, phases, named_W, source, phases_source, strict=True)
     ]
     slots = len(stamps)
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,24 @@ ASKED_AGAIN_S = 1800.0
 
 While its EVSE waits it cannot say whether it wants: full cars would take each other's turns away for ever.
 """
+
+
+class Queue:
+    """The order of admission, which is found only when somebody has to know it."""
+
+    def __init__(self, demand: Demand, states: Sequence[EvseState], monotonic_s: float) -> None:
+        self._find = partial(order_of_admission, demand, states, monotonic_s)
+        self._found: Ints | None = None
+
+    def __call__(self) -> Ints:
+        """List all EVSEs, the first to be served first."""
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def has_moved(self) -> bool:
+        """Whether it was needed, and would be another by now."""
+        return self._found is not None and bool((self._found != self._find()).any())
 
 
 def order_of_admission(demand: Demand, states: Sequence[EvseState], monotonic_s: float) -> Ints:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, Ints, exists
+from energy_management.coverage import Bools, Floats, Ints, everywhere, exists
 from energy_management.timeline import Timeline, parse_timestamp
 from energy_management.tree import MalformedRequestError, Node
 
@@ -242,7 +242,7 @@ def _read_limits(sides: list[Node]) -> Floats:
         raise MalformedRequestError
     values = np.array(found, dtype=np.float64).reshape(-1, len(_FIELDS)).T.copy()
     absent = values == _ABSENT
-    if not ((values >= _LOWEST) & ((values <= _HIGHEST) | absent)).all():
+    if not everywhere((values >= _LOWEST) & ((values <= _HIGHEST) | absent)):
         raise MalformedRequestError
     values[absent] = np.inf
     return values

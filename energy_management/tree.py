@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -57,6 +57,8 @@ class Tree:
         Position of each node's parent; -1 for the root.
     evses : ndarray of int, shape (evses,)
         Positions of the EVSEs among the nodes.
+    evse_uuids, evse_states : list of str
+        Of the EVSEs, in the order of the results.
     coverage : Coverage
         Which EVSEs are below which node; an EVSE covers itself.
     chains : Chains
@@ -67,18 +69,10 @@ class Tree:
     uuids: list[str]
     parents: list[int]
     evses: Ints
+    evse_uuids: list[str]
+    evse_states: list[str]
     coverage: Coverage
     chains: Chains
-
-    @cached_property
-    def evse_nodes(self) -> list[Node]:
-        """The EVSEs as in the request, in the order of the results."""
-        return [self.nodes[position] for position in self.evses.tolist()]
-
-    @cached_property
-    def evse_uuids(self) -> list[str]:
-        """The uuids of the EVSEs, in the order of the results."""
-        return [self.uuids[position] for position in self.evses.tolist()]
 
 
 def flatten(request: Node) -> Flat:
@@ -118,14 +112,27 @@ def build(nodes: list[Node], parents: list[int]) -> Tree:
     if len(shape.kept) < len(nodes):
         nodes = [nodes[position] for position in shape.kept]
     uuids = [node["uuid"] for node in nodes]
-    return Tree(nodes, uuids, shape.parents, shape.evses, shape.coverage, shape.chains)
+    return Tree(
+        nodes,
+        uuids,
+        shape.parents,
+        shape.evses,
+        [uuids[position] for position in shape.own],
+        [nodes[position].get("evse_state", "Charging") for position in shape.own],
+        shape.coverage,
+        shape.chains,
+    )
 
 
 class Shape(NamedTuple):
-    """What a tree is whatever its nodes are called and ask for; `kept` are the nodes that matter."""
+    """What a tree is whatever its nodes are called and ask for.
+
+    `kept` are the nodes that matter, `own` and `evses` are the positions of the EVSEs among these.
+    """
 
     kept: list[int]
     parents: list[int]
+    own: list[int]
     evses: Ints
     coverage: Coverage
     chains: Chains
@@ -145,7 +152,9 @@ def shape_of(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> Shape:
     own = [renumbered[position] for position in kept if is_evse[position]]
     first, last = [first[position] for position in kept], [last[position] for position in kept]
     paths = _paths(own, above, {node: node for node in range(len(kept))})
-    return Shape(kept, above, _numbers(own), Coverage(first, last, paths), _chains(first, last, above, own))
+    return Shape(
+        kept, above, own, _numbers(own), Coverage(first, last, paths), _chains(first, last, above, own)
+    )
 
 
 def _paths(own: list[int], parents: list[int], numbers: Mapping[int, int]) -> list[list[int]]:
