@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ NEVER, ONEWAY, BOTH = "Never", "Oneway", "Both"
 HOUR_S = 3600.0
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """Between which numbers of phases EVSEs may change; arrays over (EVSE, slot).
 
     Attributes
@@ -170,8 +169,7 @@ class Switching:
         return -np.inf if since is None else since + self._config.switch_3ph1ph_time_hysteresis_s
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """Numbers of phases of all EVSEs.
 
     Attributes

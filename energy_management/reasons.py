@@ -15,8 +15,8 @@ from energy_management.sources import Sources
 _USED_UP = 1e-7
 """Relative and absolute room below which a limit counts as used up."""
 
-_NOBODY = -1
-"""Number where a limit does not count."""
+_NOBODY = 0
+"""Number of the source where a limit does not count."""
 
 _HIGHEST_LEVEL = 1e6
 """Levels above this are not told apart, so that classes can be."""
@@ -65,22 +65,25 @@ def joined(reasons: Sequence[Reason], nodes: Coverage) -> Texts:
 
     Each name is looked up once, and consecutive slots, which mostly have the same, are joined once.
     """
-    names: dict[int, str | None] = {_NOBODY: None}
-    numbers = []
-    first = 0
-    for marks, sources in reasons:
-        number = sources.numbers.take(nodes.pair_node, 0)
-        used = [*{*number[marks].tolist()}]
-        names.update(zip([first + each for each in used], sources.names(used), strict=True))
-        numbers.append(np.where(marks, first + number, _NOBODY))
-        first += sources.count
-    rows = np.array(numbers).T.reshape(len(numbers[0].T), -1).tolist()  # over slot; EVSE, node and reason
+    firsts = list(accumulate((sources.size for _, sources in reasons), initial=_NOBODY + 1))
+    numbers = np.array(
+        [
+            np.where(marks, first + sources.numbers.take(nodes.pair_node, 0), _NOBODY)
+            for first, (marks, sources) in zip(firsts[:-1], reasons, strict=True)
+        ]
+    )
+    is_used = np.zeros(firsts[-1], dtype=np.bool_)
+    is_used[numbers] = True
+    names = np.empty(firsts[-1], dtype=np.object_)
+    for (first, end), (_, sources) in zip(pairwise(firsts), reasons, strict=True):
+        used = is_used[first:end].nonzero()[0]
+        names[first + used] = sources.names(used.tolist())
+    rows = names.take(numbers.T.reshape(numbers.shape[2], -1))  # over slot; EVSE, node and reason
     bounds = [start * len(reasons) for start in nodes.pair_start]
     texts: list[list[str]] = []
-    for row, alike in groupby([names[number] for number in row] for row in rows):
+    for row, alike in groupby(rows.tolist()):
         joint = [
-            ",".join([name for name in row[start:end] if name is not None])
-            for start, end in pairwise(bounds)
+            ",".join([name for name in row[start:end] if name is not None]) for start, end in pairwise(bounds)
         ]
         texts += [joint for _ in alike]
     return np.array(texts, dtype=np.object_).T

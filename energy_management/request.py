@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from energy_management import hardening
 from energy_management.demand import URGENCY
@@ -12,8 +11,7 @@ from energy_management.setpoints import read_setpoints
 from energy_management.tree import Flat, MalformedRequestError, Node, Tree, build, flatten
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """An energy flow request, read.
 
     Attributes

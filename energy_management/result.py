@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,7 @@ KEPT, SWITCHED = "active phases", "phase switching"
 """Sources of a number of phases that no limit asks for."""
 
 
-@dataclass(frozen=True)
-class Grants:
+class Grants(NamedTuple):
     """What every EVSE gets in each slot of the timeline, with who limits it; arrays over (EVSE, slot).
 
     Attributes

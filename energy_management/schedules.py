@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from typing import Any, NamedTuple
 
@@ -51,8 +50,7 @@ _DEFAULTS = [(field.name, field.absent) for field in _FIELDS]
 _ALLOWS_ALL: Node = {"timestamp": "", "limits_to_root": {}, "limits_to_leaves": {}}
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What nodes allow, or what EVSEs ask for, in one direction; both sides merged, as of the root side.
 
     Attributes
@@ -104,8 +102,7 @@ class Stamps:
         return list(self._parsed.values())
 
 
-@dataclass(frozen=True)
-class Schedules:
+class Schedules(NamedTuple):
     """The schedules of all nodes, entry by entry: of import, of export, and two for nodes without.
 
     Attributes

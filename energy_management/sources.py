@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from energy_management.coverage import Ints
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(NamedTuple):
     """Who set the limits of nodes in slots: by number, since names are looked up only where they count.
 
     Attributes
     ----------
     numbers : ndarray of int, shape (nodes, slots)
         Limits with the same number have the same source.
-    count : int
+    size : int
         All numbers are below.
     names : callable
         Looks up the sources with some numbers.
     """
 
     numbers: Ints
-    count: int
+    size: int
     names: Callable[[list[int]], list[str]]
 
     @classmethod

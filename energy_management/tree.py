@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -21,8 +20,7 @@ class MalformedRequestError(Exception):
     """The request is not what EVerest's types promise; `hardening.sanitise` says where and makes it safe."""
 
 
-@dataclass(frozen=True)
-class Chains:
+class Chains(NamedTuple):
     """Chains of nodes that cover the same EVSEs, and so are one limit.
 
     Attributes
@@ -43,8 +41,7 @@ class Chains:
     rows: Coverage
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(NamedTuple):
     """All nodes that have an EVSE below them or are one, depth first.
 
     Attributes
