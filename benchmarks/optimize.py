@@ -23,6 +23,7 @@ from rich.table import Table
 
 from benchmarks.requests import START, Json, changed, flat, levels, scattered
 from energy_management import EnergyManager, ManagerConfig
+from energy_management.demand import standing_of
 from energy_management.timeline import format_timestamp, parse_timestamp
 from energy_management.tree import shape_of
 
@@ -114,7 +115,7 @@ def first_ms(request: Json, slots: int) -> float:
 
 def forget_known_requests() -> None:
     """Empty what the engine keeps of requests beyond a run."""
-    for kept in (shape_of, parse_timestamp, format_timestamp):
+    for kept in (shape_of, standing_of, parse_timestamp, format_timestamp):
         kept.cache_clear()
 
 
