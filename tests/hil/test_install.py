@@ -73,10 +73,18 @@ def rename_abi(version: str) -> Change:
     return rename
 
 
+def remove_all(*parts: str) -> Change:
+    def remove(prefix: Path) -> None:
+        for part in parts:
+            shutil.rmtree(prefix / part)
+
+    return remove
+
+
 REFUSED: dict[str, tuple[Change, str]] = {
     "there is no such prefix": (shutil.rmtree, "everest: no such directory"),
     "it is something else": (
-        lambda prefix: [shutil.rmtree(prefix / part) for part in ("libexec", "share")],
+        remove_all("libexec", "share"),
         "everest: no libexec/everest and share/everest in it, so this is no EVerest",
     ),
     "it has no modules": (
