@@ -60,9 +60,16 @@ class _Attempt:
         return now < self.ends_at
 
 
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    limits: JsonObject
+    send: Send
+    ends_at: float
+
+
 @dataclass(slots=True)
 class _Lane:
-    pending: tuple[JsonObject, Send] | None = None
+    pending: _Pending | None = None
     is_queued: bool = False
     call_since: float | None = None
     calls: int = 0
@@ -72,10 +79,16 @@ class _Lane:
     def is_busy(self) -> bool:
         return self.pending is not None or self.call_since is not None
 
+    def waiting(self, now: float) -> _Pending | None:
+        """Return what is to be sent next; what has waited for longer than its time is not sent any more."""
+        return self.pending if self.pending is not None and now < self.pending.ends_at else None
+
     def in_force(self, now: float) -> JsonObject | None:
         possible = [
             attempt.limits["limits_root_side"] for attempt in self.attempts if attempt.is_in_force(now)
         ]
+        if waiting := self.waiting(now):  # may be on its way in this very moment
+            possible.append(waiting.limits["limits_root_side"])
         return reduce(loosest, possible) if possible else None
 
 
@@ -163,16 +176,25 @@ class Dispatcher:
         """
         now = self._clock()
         with self._changed:
-            lane = self._lane(limit["uuid"])
+            self._lane(limit["uuid"])
             self._enqueue(limit, send, now)
             self._staff(now)
+        return self.has_taken(limit["uuid"], wait_s)
+
+    def has_taken(self, uuid: str, wait_s: float = 0.0) -> bool:
+        """Whether the EVSE goes by nothing above its newest limit any more, as far as its answers tell.
+
+        Parameters
+        ----------
+        wait_s : float
+            Longest time to wait for its answer.
+        """
+        with self._changed:
+            if uuid not in self._lanes:
+                return True
+            lane = self._lanes[uuid]
             self._finished.wait_for(lambda: self._has_taken(lane) or not lane.is_busy, wait_s)
             return self._has_taken(lane)
-
-    def has_taken(self, uuid: str) -> bool:
-        """Whether the EVSE goes by nothing above its newest limit any more, as far as its answers tell."""
-        with self._changed:
-            return uuid not in self._lanes or self._has_taken(self._lanes[uuid])
 
     def in_force(self, uuid: str) -> JsonObject | None:
         """Highest ``LimitsRes`` that the EVSE may still go by, as far as its answers tell; None if none."""
@@ -193,6 +215,7 @@ class Dispatcher:
         with self._changed:
             lanes = [self._lanes[uuid] for uuid in uuids if uuid in self._lanes]
             ends = [attempt.ends_at for lane in lanes for attempt in lane.attempts]
+            ends += [lane.pending.ends_at for lane in lanes if lane.pending]
         return min((end for end in ends if end > now), default=math.inf)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
@@ -206,9 +229,10 @@ class Dispatcher:
     def _has_taken(self, lane: _Lane) -> bool:
         now = self._clock()
         possible = [attempt for attempt in lane.attempts if attempt.is_in_force(now)]
+        waiting = lane.waiting(now)
         if not any(attempt.answered for attempt in lane.attempts):
-            return not possible and lane.pending is None  # what it had before is not known
-        newest = lane.pending[0] if lane.pending else lane.attempts[-1].limits
+            return not possible and not waiting  # what it had before is not known
+        newest = waiting.limits if waiting else lane.attempts[-1].limits
         side = newest["limits_root_side"]
         return not any(allows_more(attempt.limits["limits_root_side"], side) for attempt in possible)
 
@@ -264,7 +288,7 @@ class Dispatcher:
 
     def _enqueue(self, limit: JsonObject, send: Send, now: float) -> None:
         lane = self._lanes[limit["uuid"]]
-        lane.pending = (limit, send)
+        lane.pending = _Pending(limit, send, _ends_at(limit, now))
         if not lane.is_queued and (lane.call_since is None or self._is_given_up(lane, now)):
             self._put(limit["uuid"], lane)
 
@@ -315,11 +339,11 @@ class Dispatcher:
         lane = self._lanes[uuid]
         lane.is_queued = False
         assert lane.pending is not None
-        limits, send = lane.pending
+        limits, send = lane.pending.limits, lane.pending.send
         lane.pending = None
         lane.call_since = now
         lane.calls += 1
-        attempt = _Attempt(limits, now, now + float(limits["valid_for"]) + NOTICED_LATE_S)
+        attempt = _Attempt(limits, now, _ends_at(limits, now))
         lane.attempts = [a for a in lane.attempts if a.is_in_force(now)] + [attempt]
         return _Job(uuid, lane, lane.calls, attempt, send)
 
@@ -333,10 +357,16 @@ class Dispatcher:
                 _replace_before(lane, job.attempt)
             if job.call == lane.calls:
                 lane.call_since = None
-                if lane.pending and not lane.is_queued:
-                    self._put(job.uuid, lane)
+                if not lane.is_queued:
+                    lane.pending = lane.waiting(now)
+                    if lane.pending:
+                        self._put(job.uuid, lane)
             self._finished.notify_all()
         self._on_outcome(Outcome(job.uuid, now - job.attempt.sent_at, error))
+
+
+def _ends_at(limits: JsonObject, sent_at: float) -> float:
+    return sent_at + float(limits["valid_for"]) + NOTICED_LATE_S
 
 
 def _replace_before(lane: _Lane, answered: _Attempt) -> None:

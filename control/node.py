@@ -117,8 +117,11 @@ class Node:
         if self._dispatcher.forward(limits, branches.routes[uuid], patience_s):
             return
         with self._lock:
+            is_news = child not in self._deaf
             self._deaf.setdefault(child, set()).add(uuid)
             self._step(self._clock())
+        if is_news:  # the answer must not overtake the request that tells so
+            self._dispatcher.has_taken(uuid, self._patience_s / 2)
 
     def waits_for(self, uuid: str) -> bool:
         """Whether the branch changes once this EVSE has answered."""

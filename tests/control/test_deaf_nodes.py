@@ -25,8 +25,8 @@ TICK_S = 0.25
 class Impatient(DispatcherAtOnce):
     """Who has not answered at once never will."""
 
-    def forward(self, limit: Json, send: Callable[[Json], object], wait_s: float = 0.0) -> bool:
-        return super().forward(limit, send)
+    def has_taken(self, uuid: str, wait_s: float = 0.0) -> bool:
+        return super().has_taken(uuid)
 
 
 class Evse:

@@ -240,6 +240,33 @@ def test_what_may_be_in_force_includes_what_was_never_answered(
     assert dispatcher.in_force("a") is None
 
 
+def test_what_waits_to_be_sent_may_be_in_force_at_any_moment(dispatcher: Dispatcher) -> None:
+    child = Child()
+    child.answers.clear()
+    dispatcher.offer([limits("a", 6)], {"a": child})
+    child.wait_called(1)
+    dispatcher.offer([limits("a", 16)], {"a": child})
+    assert amperes_in_force(dispatcher, "a") == 16
+    child.answers.set()
+
+
+def test_what_has_waited_for_longer_than_its_time_is_not_sent(
+    dispatcher: Dispatcher, clock: VirtualClock
+) -> None:
+    child = Child()
+    child.answers.clear()
+    dispatcher.offer([limits("a", 6)], {"a": child})
+    child.wait_called(1)
+    dispatcher.offer([limits("a", 16)], {"a": child})
+    clock.advance(11.1)
+    assert dispatcher.in_force("a") is None
+    child.answers.set()
+    child.wait_received(1)
+    settle(dispatcher)
+    dispatcher.offer([limits("a", 8)], {"a": child})
+    assert child.wait_received(2) == [6, 8]
+
+
 def test_forwarded_limits_are_sent_though_unchanged(dispatcher: Dispatcher) -> None:
     child = Child()
     for count in (1, 2, 3):

@@ -186,6 +186,21 @@ def test_rises_and_refreshes_wait_for_nobody() -> None:
     deaf.site.left.answers.set()
 
 
+def test_a_child_that_began_anew_is_back_though_it_never_answers_a_call_from_before() -> None:
+    site = Fixture(patience_s=0.01)
+    site.left.answers.clear()
+    site.inbox.request("left", evse("a"))
+    site.step()
+    for amperes in (0.0, 16.0):  # the second one waits behind the first
+        site.node.enforce(limits("a", amperes))
+    site.clock.advance(11.1)
+    site.inbox.request("left", evse("a"))
+    request = site.step()
+    assert [child["uuid"] for child in request["children"]] == ["a"]
+    assert held_grants(request) == {}
+    site.left.answers.set()
+
+
 def settled(site: Fixture, uuid: str) -> None:
     """Wait until an answer is noted."""
     with site.dispatcher._finished:

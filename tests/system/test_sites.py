@@ -189,6 +189,7 @@ def killed_amid_a_fall(bench: Bench) -> None:
     assert freed_at >= last.at + VALID_S - LATE_S, "a car that comes may draw until its limit has run out"
     move(bench, a="Charging", b="Charging")
     bench.start("six_garage")
+    bench.wait_for(lambda: bench.book.sent["six_a"][-1] is not last, "anything for a")
     bench.wait_for_limits(six_a=16, six_b=16)
     forgetful_node(bench)
 
