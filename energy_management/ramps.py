@@ -30,7 +30,7 @@ ROUNDING_A = 1e-6
 WORTH_WAITING_A = 1.0
 """A part of a rise that is smaller than this waits for the rest of it."""
 
-SMALL_RISE_AFTER_S = 30.0
+SMALL_RISE_AFTER_S = 60.0
 """A rise below the deadband waits so long after the last change, since nobody shall have less for ever."""
 
 
