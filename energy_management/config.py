@@ -50,7 +50,7 @@ class ManagerConfig:
     rise_interval_s : float
         Least time from a change to a rise of one EVSE. IEC 61851-1 allows a new duty cycle every 5 s.
     deadband_A : float
-        Smaller rises wait until the limit has not changed for a minute: a pilot that has just moved cannot
+        Smaller rises wait until no limit has changed for a minute: a pilot that has just moved cannot
         give way to the house.
     unused_after_s : float
         How long a car must draw clearly less than it may until the rest is shared.

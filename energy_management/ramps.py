@@ -30,8 +30,8 @@ ROUNDING_A = 1e-6
 WORTH_WAITING_A = 1.0
 """A part of a rise that is smaller than this waits for the rest of it."""
 
-SMALL_RISE_AFTER_S = 60.0
-"""A rise below the deadband waits so long after the last change, since nobody shall have less for ever."""
+CALM_S = 60.0
+"""Rises below the deadband wait until no limit has changed for so long: nobody shall have less for ever."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Ramps:
         rested = np.array([self.monotonic_s >= self._rises_at_s(evse) for evse in range(len(self.draws))])
         own_A = self.limiter.limits.values[CURRENT_A, self.limiter.tree.evses, slot]
         worth_it = target_A - self.granted_A >= self.config.deadband_A
-        worth_it |= np.array([self._rests_s(evse) >= SMALL_RISE_AFTER_S for evse in range(len(self.draws))])
+        worth_it |= all(self.monotonic_s >= draw.changed_at_s + CALM_S for draw in self.draws)
         worth_it |= (self.granted_A <= 0) | (target_A >= own_A - ROUNDING_A)
         rises = target_A > self.granted_A + ROUNDING_A
         return np.asarray(rises & worth_it & rested)
@@ -159,7 +159,7 @@ class Ramps:
         if self.monotonic_s < self._rises_at_s(evse):
             return f"rises {self.config.rise_interval_s:g} s after its last change"
         if not may_rise:
-            return f"rises by less than {self.config.deadband_A:g} A only every {SMALL_RISE_AFTER_S:g} s"
+            return f"rises by less than {self.config.deadband_A:g} A only after {CALM_S:g} s without a change"
         uuids = self.limiter.tree.evse_uuids
         names = [uuids[other] for other in falling if other != evse or len(falling) == 1]
         return f"waits until {' and '.join(names)} {'have' if len(names) > 1 else 'has'} fallen"
@@ -178,9 +178,6 @@ class Ramps:
                 or self.draws[evse].is_above(limits_A[evse], self.monotonic_s)
             },
         )
-
-    def _rests_s(self, evse: int) -> float:
-        return self.monotonic_s - self.draws[evse].changed_at_s
 
     def _rises_at_s(self, evse: int) -> float:
         return self.draws[evse].changed_at_s + self.config.rise_interval_s

@@ -106,7 +106,7 @@ class TestRises:
         grid.run(10, flat(33.9), cars(a=10, b=0))
         assert grid.run(20, flat(33.1), cars(a=10, b=0))["a"] == pytest.approx(11.1)
         assert grid.run(45, flat(33.1), cars(a=10, b=0))["a"] == pytest.approx(11.1)
-        assert "rises by less than 1 A only every 60 s" in grid.manager.explain("a")
+        assert "rises by less than 1 A only after 60 s without a change" in grid.manager.explain("a")
         assert grid.run(10, flat(33.1), cars(a=10, b=0))["a"] == pytest.approx(11.9)
 
     def test_the_last_bit_up_to_what_it_asks_for_is_no_small_one(self) -> None:
