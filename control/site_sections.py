@@ -103,7 +103,7 @@ class SharingSection(Section, frozen=True, kw_only=True):
     rise_interval : Seconds
         Least time from one change of an EVSE's limit to a rise. IEC 61851-1 gives a car 5 s to follow.
     deadband : Amperes
-        Smaller rises wait until no limit has changed for a minute.
+        Smaller rises wait until they are worth it.
     unused_after : Seconds
         A car that draws clearly less than it may for so long leaves the rest to others.
     unused_margin : Amperes

@@ -50,8 +50,7 @@ class ManagerConfig:
     rise_interval_s : float
         Least time from a change to a rise of one EVSE. IEC 61851-1 allows a new duty cycle every 5 s.
     deadband_A : float
-        Smaller rises wait until no limit has changed for a minute: a pilot that has just moved cannot
-        give way to the house.
+        Smaller rises wait until they are worth it: a pilot that has just moved cannot give way to the house.
     unused_after_s : float
         How long a car must draw clearly less than it may until the rest is shared.
     unused_margin_A : float
@@ -73,7 +72,7 @@ class ManagerConfig:
     rotation_interval_s: float = 900.0
     closed_loop: bool = False
     rise_interval_s: float = 5.0
-    deadband_A: float = 1.0
+    deadband_A: float = 0.5
     unused_after_s: float = 30.0
     unused_margin_A: float = 2.0
 

@@ -30,9 +30,6 @@ ROUNDING_A = 1e-6
 WORTH_WAITING_A = 1.0
 """A part of a rise that is smaller than this waits for the rest of it."""
 
-CALM_S = 60.0
-"""Rises below the deadband wait until no limit has changed for so long: nobody shall have less for ever."""
-
 
 @dataclass(frozen=True)
 class Step:
@@ -135,7 +132,6 @@ class Ramps:
         rested = np.array([self.monotonic_s >= self._rises_at_s(evse) for evse in range(len(self.draws))])
         own_A = self.limiter.limits.values[CURRENT_A, self.limiter.tree.evses, slot]
         worth_it = target_A - self.granted_A >= self.config.deadband_A
-        worth_it |= all(self.monotonic_s >= draw.changed_at_s + CALM_S for draw in self.draws)
         worth_it |= (self.granted_A <= 0) | (target_A >= own_A - ROUNDING_A)
         rises = target_A > self.granted_A + ROUNDING_A
         return np.asarray(rises & worth_it & rested)
@@ -159,7 +155,7 @@ class Ramps:
         if self.monotonic_s < self._rises_at_s(evse):
             return f"rises {self.config.rise_interval_s:g} s after its last change"
         if not may_rise:
-            return f"rises by less than {self.config.deadband_A:g} A only after {CALM_S:g} s without a change"
+            return f"rises only by {self.config.deadband_A:g} A or more"
         uuids = self.limiter.tree.evse_uuids
         names = [uuids[other] for other in falling if other != evse or len(falling) == 1]
         return f"waits until {' and '.join(names)} {'have' if len(names) > 1 else 'has'} fallen"
