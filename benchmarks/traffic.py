@@ -121,12 +121,13 @@ class Story:
     quiet_s, coming_and_going_s : float
         How long nothing changes, and how long cars come and go after that.
     orders_A : sequence of float
-        Limits from outside at the end, for each EVSE. Falls, since a rise may have to wait for one.
+        Limits from outside at the end, for each EVSE. Falls for all, since a rise may have to wait: the
+        share of each is 8 A, but for up to a deadband.
     """
 
     quiet_s: float = 30.0
     coming_and_going_s: float = 15.0
-    orders_A: Sequence[float] = (7.6, 7.2, 6.8, 6.4, 6.0)
+    orders_A: Sequence[float] = (7.2, 6.9, 6.6, 6.3, 6.0)
 
 
 def run(sizes: Sequence[int] = SIZES, story: Story = Story()) -> Json:
