@@ -38,6 +38,7 @@ def soak(
     console = Console(highlight=False)
     if real_io:
         _run_for_real(console, seed, minutes)
+    out.mkdir(parents=True, exist_ok=True)
     windows = [window(seed + n) for n in range(-(-hours // WINDOW_H))]
     broken: list[Result] = []
     progress = progress_bar(console)
