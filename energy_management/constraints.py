@@ -36,6 +36,8 @@ class Kind(NamedTuple):
         Current of one EVSE can make room for another, as between phases that must be balanced.
     is_of_node : bool
         It is a limit of the node itself, for all EVSEs below it.
+    is_of_meter : bool
+        It is what a meter leaves of another limit.
     """
 
     unit: Literal["A", "W"]
@@ -45,6 +47,7 @@ class Kind(NamedTuple):
     sources: Sources
     opposing: bool = False
     is_of_node: bool = True
+    is_of_meter: bool = False
 
 
 class Network:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from energy_management.demand import IDLE, WAITS
 from energy_management.report import Report
 from energy_management.run import Run
+from energy_management.schedules import CURRENT_A
 
 
 def explain(run: Run, evse: int, slot: int) -> str:
@@ -92,12 +93,24 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
             if kind.unit == "W":
                 capacity *= run.limiter.watt_scale[node, column]
             source = kind.sources.of(node, column)
-            labels = [kind.labels[each - here.start] for each in stopped]
+            which = [each - here.start for each in stopped]
+            if kind.is_of_meter:
+                source += _left_of(run, node, column, which if len(here) > 1 else range(3))
+            labels = [kind.labels[each] for each in which]
             where = (
                 "" if len(labels) == 3 or not labels[0] or kind.unit == "W" else f" on {' and '.join(labels)}"
             )
             what = f"{tree.uuids[node]} {capacity:g} {kind.unit}"
             yield f"{what} {f'has no room for {missing_A:g} A' if missing_A else 'full'}{where} ({source})"
+
+
+def _left_of(run: Run, node: int, column: int, phases: Sequence[int]) -> str:
+    """Tell of which limit the room beside other loads is left, unless the meter is not believed."""
+    limiter = run.limiter
+    if limiter.meters is not None and np.isfinite(limiter.meters.at_most_A[phases, node]).any():
+        return ", which is not believed"
+    limit_A = limiter.limits.values[CURRENT_A][node, column]
+    return f", of {limit_A:g} A by {limiter.sources_of(CURRENT_A).of(node, column)}"
 
 
 def describe(report: Report, log: Callable[[str], None]) -> None:

@@ -163,7 +163,7 @@ class Limiter:
         left_A[:, ~meters.metered] = np.inf
         left_A[..., self.demand.slots :] = np.inf
         capacities = list(left_A) if labels == PHASES else [left_A.min(axis=0)]
-        return Kind("A", labels, loads, capacities, self._named("meter"))
+        return Kind("A", labels, loads, capacities, self._named("meter"), is_of_meter=True)
 
     def _unbalance_kind(self, phases: Floats, loaded: Floats) -> Kind:
         """Limit the difference between phases; an EVSE of unknown rotation counts as on the higher one."""

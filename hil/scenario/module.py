@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -84,6 +85,7 @@ class VirtualModule:
         self._dispatcher: VirtualDispatcher | None = None
         self._bridge: VirtualBridge | None = None
         self._published_at_s: dict[str, float] = {}
+        self._unheard: list[Callable[[], None]] = []
 
     @property
     def is_running(self) -> bool:
@@ -124,6 +126,9 @@ class VirtualModule:
             return
         self._site.start()
         self._published_at_s.clear()
+        unheard, self._unheard = self._unheard, []
+        for call in unheard:
+            call()
 
     def stop(self) -> None:
         """Stop it as EVerest does."""
@@ -196,18 +201,21 @@ class VirtualModule:
             self._bridge.check()
 
     def order(self, command: str, **args: Any) -> None:
-        """Call a command of the control interface; refusals are logged."""
+        """Call a command of the control interface, again later if nobody is there; refusals are logged."""
         if self._site is None:
-            self.log.warning(f"{command}: nobody is there")
+            self.log.warning(f"{command}: nobody is there, called again later")
+            self._unheard.append(partial(self.order, command, **args))
             return
         answer = self._site.commands.call(command, args)
         if answer["status"] != "Accepted":
             self.log.error(f"{command}: {answer['message']}")
 
     def set_external_limits(self, limits: Mapping[str, Any]) -> None:
-        """Call EVerest's command of that name."""
-        if self._site is not None:
-            self._site.handlers.external_limits(limits)
+        """Call EVerest's command of that name, again later if nobody is there."""
+        if self._site is None:
+            self._unheard.append(partial(self.set_external_limits, limits))
+            return
+        self._site.handlers.external_limits(limits)
 
     @property
     def complaints(self) -> list[str]:

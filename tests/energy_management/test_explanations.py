@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from energy_management import EnergyManager, ManagerConfig
+from energy_management.measurement import Reading
 from tests.energy_management.problem import Json
 from tests.energy_management.site_runs import SiteRun
 from tests.energy_management.trees import NOW, evse, node
@@ -40,6 +41,22 @@ def test_its_own_limit() -> None:
 def test_power() -> None:
     text = explained(node("grid", [evse("a")], A=63, W=6_900), "a")
     assert text == "10.0 A on 3 phases: grid 6900 W full (grid/total_power_W)"
+
+
+def metered(at_s: float, house_A: float) -> str:
+    """Explain a car below a metered fuse, as the meter was last read at a time."""
+    run = SiteRun(site={"nodes": {"grid": {"fallback_A": 10}}})
+    reading = Reading(NOW.timestamp() + at_s, current_A=(house_A,) * 3)
+    run.at(0, node("grid", [evse("a")], A=32), {"grid": reading})
+    return run.manager.explain("a")
+
+
+def test_beside_other_loads_it_names_the_limit_of_which_something_is_left() -> None:
+    assert "grid 2 A has no room for 6 A (grid/meter, of 32 A by grid/ac_max_current_A)" in metered(0, 30)
+
+
+def test_a_meter_that_is_not_believed() -> None:
+    assert "grid 10 A full (grid/meter, which is not believed)" in metered(-3600, 0)
 
 
 def test_just_the_minimum() -> None:

@@ -115,3 +115,28 @@ def test_junit_has_a_case_for_each_assertion(blind: Outcome, tmp_path: Path) -> 
     assert suite.attrib["failures"] == "2"
     failed = [case.attrib["name"] for case in suite.iter("testcase") if case.find("failure") is not None]
     assert failed == ["fuse grid never above 100 % for more than 10 s", "breaker never trips"]
+
+
+ORDERED_IN_VAIN = """\
+title: Orders while nobody is there
+start: 18:00
+lasts: 10 min
+site:
+  grid: {fuse: 32 A}
+  evses:
+    garage: {phase_rotation: L1 L2 L3}
+cars:
+  big: {model: 22 kW, at: garage}
+events:
+  18:02: grid is limited to 8 A for 2 min
+  18:03: the module is killed for 3 min
+assert:
+  - garage draws at most 8 A from 18:02:10 to 18:03
+  - nobody is paused for more than 30 s from 18:07 to the end
+  - garage draws at least 30 A from 18:07 to the end
+"""
+
+
+def test_who_orders_something_while_the_module_is_dead_does_so_again(tmp_path: Path) -> None:
+    outcome = outcome_of(ORDERED_IN_VAIN, tmp_path)
+    assert outcome.holds, [check for check in outcome.checks if not check.holds]
