@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from control import site_sections
-from control.site_sections import Section, Sections, json_schema
+from control.site_schema import json_schema
+from control.site_sections import Section, Sections
 
 _INTRODUCTION = """\
 # Configuration

@@ -1,10 +1,6 @@
-"""The site file as it is written: one class for each part, and the JSON Schema made of them.
+"""The site file as it is written: one class for each part."""
 
-Run as a program it prints the schema, for editors: ``python -m control.site_sections``.
-"""
-
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -389,30 +385,3 @@ class Sections(Section, frozen=True, kw_only=True):
     sharing: SharingSection = SharingSection()
     solar: SiteSolarSection = SiteSolarSection()
     mqtt: MqttSection | None = None
-
-
-def json_schema() -> dict[str, Any]:
-    """Give the JSON Schema of the site file, for editors."""
-    schema: dict[str, Any] = _with_units(msgspec.json.schema(Sections))
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "PyEnergyManager site",
-        **schema,
-    }
-
-
-def _with_units(schema: Any) -> Any:
-    """Let every quantity be written with its unit."""
-    if isinstance(schema, list):
-        return [_with_units(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "x-unit" not in schema:
-        return {key: _with_units(value) for key, value in schema.items()}
-    number = {key: value for key, value in schema.items() if key not in ("x-unit", "description", "default")}
-    rest = {key: value for key, value in schema.items() if key in ("description", "default")}
-    return {"anyOf": [number, {"type": "string", "pattern": r"^\d+(\.\d+)? ?[A-Za-z]+$"}], **rest}
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2))

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from control.site_sections import json_schema as site_schema
+from control.site_schema import json_schema as site_schema
 from hil.scenario.claims import ASSERTIONS
 from hil.scenario.document import Document
 from hil.scenario.happenings import EVENTS

@@ -12,11 +12,11 @@ from bsp.bridge import ContactorConfig
 from bsp.hub import HubLink
 from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
-from control import site_sections
+from control import site_schema
 from control.installation import Installation, installation
 from control.settings import Settings, SettingsError
 from control.site_file import SiteError, load_site
-from control.site_sections import json_schema
+from control.site_schema import json_schema
 from energy_management import ManagerConfig, NodeAttributes
 
 SITE = """\
@@ -314,9 +314,7 @@ def test_a_profile_can_lie_beside_the_site_file(write, tmp_path: Path) -> None: 
 
 
 def test_the_schema_that_is_shipped_is_that_of_the_code_and_takes_a_site() -> None:
-    shipped = json.loads(
-        Path(site_sections.__file__).with_name("site.schema.json").read_text(encoding="utf-8")
-    )
+    shipped = json.loads(Path(site_schema.__file__).with_name("site.schema.json").read_text(encoding="utf-8"))
     assert shipped == json_schema()
     jsonschema.validate(yaml.safe_load(dedent(SITE)), shipped)
     with pytest.raises(jsonschema.ValidationError, match="fuze"):
