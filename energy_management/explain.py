@@ -92,25 +92,26 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
             capacity = min(network.node_capacity[each, node, column] for each in stopped)
             if kind.unit == "W":
                 capacity *= run.limiter.watt_scale[node, column]
-            source = kind.sources.of(node, column)
+            what, source = f"{tree.uuids[node]} {capacity:g} {kind.unit}", kind.sources.of(node, column)
             which = [each - here.start for each in stopped]
             if kind.is_of_meter:
-                source += _left_of(run, node, column, which if len(here) > 1 else range(3))
+                whole, because = _left_of(run, node, column, which if len(here) > 1 else range(3))
+                what, source = f"{what}{whole}", f"{source}, {because}"
             labels = [kind.labels[each] for each in which]
             where = (
                 "" if len(labels) == 3 or not labels[0] or kind.unit == "W" else f" on {' and '.join(labels)}"
             )
-            what = f"{tree.uuids[node]} {capacity:g} {kind.unit}"
             yield f"{what} {f'has no room for {missing_A:g} A' if missing_A else 'full'}{where} ({source})"
 
 
-def _left_of(run: Run, node: int, column: int, phases: Sequence[int]) -> str:
-    """Tell of which limit the room beside other loads is left, unless the meter is not believed."""
+def _left_of(run: Run, node: int, column: int, phases: Sequence[int]) -> tuple[str, str]:
+    """Tell the limit of which a meter leaves something and whose that is, unless the meter is not believed."""
     limiter = run.limiter
     if limiter.meters is not None and np.isfinite(limiter.meters.at_most_A[phases, node]).any():
-        return ", which is not believed"
+        return "", "which is not believed"
     limit_A = limiter.limits.values[CURRENT_A][node, column]
-    return f", of {limit_A:g} A by {limiter.sources_of(CURRENT_A).of(node, column)}"
+    source = limiter.sources_of(CURRENT_A).of(node, column)
+    return f" of {limit_A:g} A", source.removeprefix(f"{limiter.tree.uuids[node]}/")
 
 
 def describe(report: Report, log: Callable[[str], None]) -> None:

@@ -52,7 +52,7 @@ def metered(at_s: float, house_A: float) -> str:
 
 
 def test_beside_other_loads_it_names_the_limit_of_which_something_is_left() -> None:
-    assert "grid 2 A has no room for 6 A (grid/meter, of 32 A by grid/ac_max_current_A)" in metered(0, 30)
+    assert "grid 2 A of 32 A has no room for 6 A (grid/meter, ac_max_current_A)" in metered(0, 30)
 
 
 def test_a_meter_that_is_not_believed() -> None:
