@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from energy_management.constraints import Kind
 from energy_management.demand import IDLE, WAITS
 from energy_management.report import Report
 from energy_management.run import Run
@@ -92,26 +93,30 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
             capacity = min(network.node_capacity[each, node, column] for each in stopped)
             if kind.unit == "W":
                 capacity *= run.limiter.watt_scale[node, column]
-            what, source = f"{tree.uuids[node]} {capacity:g} {kind.unit}", kind.sources.of(node, column)
-            which = [each - here.start for each in stopped]
-            if kind.is_of_meter:
-                whole, because = _left_of(run, node, column, which if len(here) > 1 else range(3))
-                what, source = f"{what}{whole}", f"{source}, {because}"
-            labels = [kind.labels[each] for each in which]
-            where = (
-                "" if len(labels) == 3 or not labels[0] or kind.unit == "W" else f" on {' and '.join(labels)}"
-            )
-            yield f"{what} {f'has no room for {missing_A:g} A' if missing_A else 'full'}{where} ({source})"
+            phases = [each - here.start for each in stopped]
+            what, whose = _named(run, kind, phases, node, column)
+            amount = f"{capacity:g} {kind.unit}{what}"
+            outcome = f"has no room for {missing_A:g} A" if missing_A else "full"
+            yield f"{tree.uuids[node]} {amount} {outcome}{_on(kind, phases)} ({whose})"
 
 
-def _left_of(run: Run, node: int, column: int, phases: Sequence[int]) -> tuple[str, str]:
-    """Tell the limit of which a meter leaves something and whose that is, unless the meter is not believed."""
+def _on(kind: Kind, phases: Sequence[int]) -> str:
+    """Tell the phases of a limit, if not all of them."""
+    labels = [kind.labels[phase] for phase in phases]
+    return "" if len(labels) == 3 or not labels[0] or kind.unit == "W" else f" on {' and '.join(labels)}"
+
+
+def _named(run: Run, kind: Kind, phases: Sequence[int], node: int, column: int) -> tuple[str, str]:
+    """Tell of what a limit is a part, and who set it; a meter leaves a part of the limit of its node."""
+    source = kind.sources.of(node, column)
+    if not kind.is_of_meter:
+        return "", source
     limiter = run.limiter
-    if limiter.meters is not None and np.isfinite(limiter.meters.at_most_A[phases, node]).any():
-        return "", "which is not believed"
-    limit_A = limiter.limits.values[CURRENT_A][node, column]
-    source = limiter.sources_of(CURRENT_A).of(node, column)
-    return f" of {limit_A:g} A", source.removeprefix(f"{limiter.tree.uuids[node]}/")
+    measured = phases if len(kind.labels) > 1 else range(3)
+    if limiter.meters is not None and np.isfinite(limiter.meters.at_most_A[measured, node]).any():
+        return "", f"{source}, which is not believed"
+    whose = limiter.sources_of(CURRENT_A).of(node, column).removeprefix(f"{limiter.tree.uuids[node]}/")
+    return f" of {limiter.limits.values[CURRENT_A][node, column]:g} A", f"{source}, {whose}"
 
 
 def describe(report: Report, log: Callable[[str], None]) -> None:
