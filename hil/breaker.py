@@ -1,4 +1,4 @@
-"""A miniature circuit breaker of characteristic B, as the judge of a fuse.
+"""A miniature circuit breaker of characteristic B, as the judge of a fuse, and as what opens.
 
 IEC 60898-1 gives points between which every breaker's tripping times must lie, at a reference temperature of
 30 degrees Celsius (its table of time-current operating characteristics):
@@ -72,11 +72,14 @@ class Breaker:
     ----------
     hottest : float
         How near it ever came to tripping on any pole; from 1 on it may have tripped.
+    is_open : bool
+        It carries nothing. It is opened by whoever has a plant behind it; a mere judge never opens.
     """
 
     def __init__(self, rated_A: float) -> None:
         self.rated_A = rated_A
         self.hottest = 0.0
+        self.is_open = False
         self._heat = [0.0, 0.0, 0.0]
 
     def carry(self, current_A: Vector3, dt_s: float) -> None:
@@ -88,6 +91,20 @@ class Breaker:
             else:
                 self._heat[pole] += dt_s / limit_s
         self.hottest = max(self.hottest, *self._heat)
+
+    def open(self) -> None:
+        """Break the circuit: nothing heats it any more."""
+        self.is_open = True
+        self._heat = [min(heat, 1.0) for heat in self._heat]
+
+    def reset(self) -> None:
+        """Close it again, as warm as it still is."""
+        self.is_open = False
+
+    @property
+    def must_open(self) -> bool:
+        """Whether it is closed, and as hot as when the most sensitive one trips."""
+        return not self.is_open and max(self._heat) >= 1.0
 
     @property
     def is_warm(self) -> bool:

@@ -125,7 +125,7 @@ class _Line:
         if device is None:
             return
         device.requests += 1
-        faults = device.faults.next()
+        faults = device.next_faults()
         if faults.silent:
             return
         response = _respond(device, request, faults)

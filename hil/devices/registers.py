@@ -83,6 +83,8 @@ class RegisterDevice:
         What is wrong with the values it shows.
     requests : int
         Requests it has received.
+    is_powered : bool
+        Without power it answers nothing.
     fixed : dict of int to int
         Holding registers besides those of the profile, which never change.
 
@@ -99,6 +101,7 @@ class RegisterDevice:
         self.faults = Faults()
         self.lies = Lies()
         self.requests = 0
+        self.is_powered = True
         self.fixed: dict[int, int] = {}
         self._addresses = {
             name: point.address + (0 if point.absolute else base) for name, point in profile.points.items()
@@ -115,6 +118,23 @@ class RegisterDevice:
 
     def tick(self) -> None:
         """Let time pass; called often."""
+
+    def power_cycle(self) -> None:
+        """Begin anew, as after power was off; by default nothing is forgotten."""
+
+    def lose_power(self) -> None:
+        """Go silent."""
+        self.is_powered = False
+
+    def regain_power(self) -> None:
+        """Begin anew, if it had none."""
+        if not self.is_powered:
+            self.is_powered = True
+            self.power_cycle()
+
+    def next_faults(self) -> Faults:
+        """Give the faults that the next request meets."""
+        return self.faults.next() if self.is_powered else Faults(silent=True)
 
     def read(self, table: Table, address: int, count: int) -> list[int]:
         """Answer a read.

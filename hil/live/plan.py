@@ -169,6 +169,8 @@ def _is_impossible(line: Line, scenario: Scenario, found: Survey) -> bool:
         return all(name in found.there for name, device in devices.items() if device.bus == blanks["bus"])
     if blanks.get("device") in found.there:
         return True
+    if sentence.text.startswith("breaker"):
+        return bool(found.there)
     if blanks.get("evse") in found.there and any(word in sentence.text for word in _IN_THE_CHARGER):
         return True
     car = scenario.cars.get(str(blanks.get("car")))

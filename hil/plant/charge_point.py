@@ -56,6 +56,8 @@ class ChargePoint:
         How often the contactor had to open while current flowed.
     is_fed : bool
         Whether the main contactor before the charge point is closed, if there is one.
+    is_supplied : bool
+        Whether there is voltage at all; without it there is neither pilot nor current.
     ignores_limit : bool
         It takes no new limit, whatever it says.
     phase_switches, switched_under_load : int
@@ -74,6 +76,7 @@ class ChargePoint:
         self.max_current_A = max_current_A
         self.limit_A = 0.0
         self.is_fed = True
+        self.is_supplied = True
         self.ignores_limit = False
         self.phase_switches = 0
         self.switched_under_load = 0
@@ -144,7 +147,7 @@ class ChargePoint:
     @property
     def fed_V(self) -> Vector3:
         """Voltage at its terminals: that of the grid, less what the cable that feeds it loses."""
-        volts = self._voltage_V
+        volts = self._voltage_V if self.is_supplied else 0.0
         if not self._feed_ohm:
             return volts, volts, volts
         return far_end_V(volts, self.current_A, self._feed_ohm)
@@ -184,7 +187,7 @@ class ChargePoint:
         self._switch_phases(dt_s)
         self._move_pilot(dt_s)
         if self.car:
-            connected = self._phases if self.contactor_closed and self.is_fed else 0
+            connected = self._phases if self.contactor_closed and self.is_fed and self.is_supplied else 0
             self.car.advance(dt_s, self._offer_A, connected, self.fed_V[0])
         self._in_state_s = self._in_state_s + dt_s if self.state == before else 0.0
         self._move_contactor()
@@ -203,7 +206,9 @@ class ChargePoint:
         self._since_pilot_s = 0.0
 
     def _wanted_offer_A(self) -> float:
-        if self.car is None or self._switching_s > 0.0 or self.limit_A <= THRESHOLD_A:
+        if self.car is None or not self.is_supplied:
+            return 0.0
+        if self._switching_s > 0.0 or self.limit_A <= THRESHOLD_A:
             return 0.0
         return max(MINIMUM_OFFER_A, min(self.limit_A, self.most_A))
 

@@ -58,7 +58,7 @@ class Agenda:
 
     def do_what_is_due(self) -> bool:
         """Do it; tell whether there was anything."""
-        is_eventful = False
+        is_eventful = self._note_trips()
         while self.next_s <= self._world.clock.script_s + 1e-6:
             self._due.pop(0).do()
             is_eventful = True
@@ -87,6 +87,13 @@ class Agenda:
             if undo is not None:
                 self._add(ends_s, undo, _LAST)
         self._note(text, ends_s)
+
+    def _note_trips(self) -> bool:
+        """Take note of breakers that have tripped."""
+        trips = self._world.stage.take_trips()
+        for node in trips:
+            self._note(f"breaker {node} trips")
+        return bool(trips)
 
     def _note(self, text: str, ends_s: float = 0.0) -> None:
         now_s = self._world.clock.script_s

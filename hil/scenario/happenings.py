@@ -252,14 +252,8 @@ def _loses(world: World, device: str, phases: tuple[int, ...]) -> Undo:
 @EVENTS.add("{device} reboots for {duration}", "silent, then back with its factory settings")
 def _reboots(world: World, device: str) -> Undo:
     rebooting = world.stage.devices[device]
-    rebooting.faults = Faults(silent=True)
-
-    def back() -> None:
-        rebooting.faults = Faults()
-        if cycle := getattr(rebooting, "power_cycle", None):
-            cycle()
-
-    return back
+    rebooting.lose_power()
+    return rebooting.regain_power
 
 
 @EVENTS.add(f"{{evse}} ignores its limits{_FOR}", "a charger takes limits and does not follow")
@@ -282,7 +276,18 @@ def _cut(world: World, bus: str) -> Undo:
     return lambda: setattr(world.module.lines[bus], "is_cut", False)
 
 
-# -- contactors
+# -- breakers and contactors
+
+
+@EVENTS.add(f"breaker {{node}} is switched off{_FOR}", "all behind it is dark, until it is reset")
+def _switched_off(world: World, node: str) -> Undo:
+    world.stage.open_breaker(node)
+    return partial(world.stage.reset_breaker, node)
+
+
+@EVENTS.add("breaker {node} is reset", "by a person, after it has tripped; closed ones stay as they are")
+def _breaker_reset(world: World, node: str) -> None:
+    world.stage.reset_breaker(node)
 
 
 @EVENTS.add(f"the contactor of {{evse}} welds{_FOR}", "it stays closed, once it is, whatever the relay does")

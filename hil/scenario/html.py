@@ -126,9 +126,15 @@ def _sums(outcome: Outcome) -> str:
         load_A = np.abs(outcome.vectors(f"node/{node}")).max(axis=0)
         phase = int(load_A.argmax())
         most = f"at most {load_A[phase]:.1f} A of {fuse_A:g} A, on L{phase + 1}"
-        rows.append((f"fuse {node}", f"{most}; {outcome.hottest[node]:.0%} of the way to tripping"))
+        rows.append((f"fuse {node}", f"{most}; {_nearness(outcome, node)}"))
     cells = [f'<tr><td class="when">{escape(who)}</td><td>{escape(what)}</td></tr>' for who, what in rows]
     return f"<table>{''.join(cells)}</table>"
+
+
+def _nearness(outcome: Outcome, node: str) -> str:
+    if node in outcome.tripped_at_s:
+        return f"tripped at {outcome.clock(outcome.tripped_at_s[node])}"
+    return f"{outcome.hottest[node]:.0%} of the way to tripping"
 
 
 def _log(outcome: Outcome) -> str:

@@ -68,7 +68,7 @@ class MemoryLine:
             await self._nothing()
         assert device is not None
         device.requests += 1
-        faults = device.faults.next()
+        faults = device.next_faults()
         count = request.count if isinstance(request, Read) else len(request.values)
         on_the_line_s = (_OVERHEAD_CHARACTERS + 2 * count) * self._character_s + faults.delay_s
         if faults.silent or faults.has_bad_frames or on_the_line_s > self._timeout_s:

@@ -26,6 +26,8 @@ NOISE_V = 0.2
 """Standard deviations of what meters show: no two readings of a real one are the same."""
 _NO_FUSE_A = 63.0
 """Where the site file gives none, there is one all the same."""
+HEATING_S = 0.05
+"""Of breakers in a row, those that get hot within so short a time open together."""
 _MODELS = {"family": FAMILY, "lively": LIVELY}
 
 
@@ -56,7 +58,9 @@ class Stage:
     loads : dict of str to (node, Load)
         What nobody controls.
     breakers : dict of str to Breaker
-        Judge of each node's fuse.
+        Of each node's fuse. One that trips opens, and all behind it is dark until it is reset.
+    tripped_at_s : dict of str to float
+        When each may have tripped for the first time.
     """
 
     def __init__(self, scenario: Scenario, seed: int, clock: Callable[[], float]) -> None:
@@ -70,6 +74,8 @@ class Stage:
         }
         self.breakers = {name: Breaker(fuse_A) for name, fuse_A in self.fuses_A.items()}
         self.tripped_at_s: dict[str, float] = {}
+        self._trips: list[str] = []
+        self._dark: frozenset[str] = frozenset()
         self._parents = {name: node.parent for name, node in site.nodes.items()}
         self.evses = {name: self._everest_evse(name) for name in site.evses}
         self.evses |= {
@@ -115,7 +121,8 @@ class Stage:
         for evse in self.evses.values():
             evse.advance(dt_s)
         for device in self.devices.values():
-            device.tick()
+            if device.is_powered:
+                device.tick()
         self._measure()
         self._count(dt_s)
 
@@ -143,6 +150,21 @@ class Stage:
             if place.car == car:
                 place.point.unplug()
                 place.car = None
+
+    def open_breaker(self, node: str) -> None:
+        """Break the circuit of a node."""
+        self.breakers[node].open()
+        self._supply()
+
+    def reset_breaker(self, node: str) -> None:
+        """Close it again, if it is open."""
+        self.breakers[node].reset()
+        self._supply()
+
+    def take_trips(self) -> list[str]:
+        """Give the nodes whose breakers have tripped since this was called last."""
+        trips, self._trips = self._trips, []
+        return trips
 
     def read_meter(self, name: str) -> Reading:
         """Give what a meter measures now."""
@@ -182,9 +204,10 @@ class Stage:
         self._add_up({name: evse.grid_A for name, evse in self.evses.items()})
 
     def _add_up(self, draws: Mapping[str, Vector3]) -> None:
-        loads = {name: load.current_A for name, (_, load) in self.loads.items()}
+        dark = self._dark
+        loads = {name: ZERO if at in dark else load.current_A for name, (at, load) in self.loads.items()}
         for node in self.fuses_A:
-            steps = [self.steps[name].current_A for name in self._step_members[node]]
+            steps = [self.steps[name].current_A for name in self._step_members[node] if name not in dark]
             other = total([*(loads[name] for name in self._load_members[node]), *steps])
             self.other_A[node] = other
             self.node_A[node] = total([other, *(draws[name] for name in self._members[node])])
@@ -194,11 +217,58 @@ class Stage:
             power_W = sum(current_A) * VOLTAGE_V
             counter = self._imported_Wh if power_W >= 0 else self._exported_Wh
             counter[node] += abs(power_W) * dt_s / 3600.0
-            breaker = self.breakers[node]
-            if breaker.is_warm or max(map(abs, current_A)) > NON_TRIPPING * breaker.rated_A:
-                breaker.carry(current_A, dt_s)
-                if breaker.may_have_tripped:
-                    self.tripped_at_s.setdefault(node, self.now_s)
+        self._heat(dt_s)
+
+    def _heat(self, dt_s: float) -> None:
+        """Have breakers carry what flows, until one of them is hot enough to open."""
+        warm, is_overload = {}, False
+        for node, breaker in self.breakers.items():
+            is_above = max(map(abs, self.node_A[node])) > NON_TRIPPING * breaker.rated_A
+            is_overload |= is_above
+            if is_above or breaker.is_warm:
+                warm[node] = breaker
+        while warm and dt_s > 0.0:
+            step_s = min(dt_s, HEATING_S) if is_overload else dt_s
+            for node, breaker in warm.items():
+                breaker.carry(self.node_A[node], step_s)
+            for node in [node for node, breaker in warm.items() if breaker.must_open]:
+                self.tripped_at_s.setdefault(node, self.now_s)
+                self._trip(node)
+                dt_s = 0.0
+            dt_s -= step_s
+
+    def _trip(self, node: str) -> None:
+        """Let a breaker act that is hot enough."""
+        self._trips.append(node)
+        self.open_breaker(node)
+
+    def _supply(self) -> None:
+        """Give voltage to whoever is not behind an open breaker, and to nobody else.
+
+        Relay boards and the energy manager have a supply of their own. The meter of a node sits before its
+        breaker, that of an EVSE beside the EVSE.
+        """
+        opened = [node for node, breaker in self.breakers.items() if breaker.is_open]
+        self._dark = frozenset(
+            node for node in self.fuses_A if any(self._is_below(node, above) for above in opened)
+        )
+        for evse in self.evses.values():
+            evse.point.is_supplied = evse.node not in self._dark
+        for name, device in self.devices.items():
+            if self._feeder(name) in self._dark:
+                device.lose_power()
+            else:
+                device.regain_power()
+
+    def _feeder(self, device: str) -> str | None:
+        """Name the node that feeds a device, if there is one."""
+        if device in self.evses:
+            return self.evses[device].node
+        for evse, meter in self._metered_evses().items():
+            if meter == device:
+                return self.evses[evse].node
+        measured = next((node for node, meter in self._metered_nodes().items() if meter == device), MODULE)
+        return self._parents.get(measured)
 
     def _reading(
         self, current_A: Vector3, imported_Wh: float, exported_Wh: float, true_V: Vector3 = (VOLTAGE_V,) * 3

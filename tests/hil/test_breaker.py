@@ -53,3 +53,19 @@ def test_overloads_add_up_unless_it_cools_in_between() -> None:
         carried(patient, 30, 600)
     assert hurried.may_have_tripped
     assert not patient.may_have_tripped
+
+
+def test_one_that_has_tripped_is_still_hot_when_it_is_reset() -> None:
+    breaker = Breaker(35)
+    while not breaker.must_open:
+        breaker.carry((70.0, 0.0, 0.0), 0.1)
+    breaker.open()
+    assert not breaker.must_open
+    breaker.carry((0.0, 0.0, 0.0), 10.0)
+    breaker.reset()
+    assert not breaker.must_open
+    again_s = 0.0
+    while not breaker.must_open:
+        breaker.carry((70.0, 0.0, 0.0), 0.1)
+        again_s += 0.1
+    assert again_s < 0.1 * earliest_trip_s(2.0)
