@@ -13,6 +13,9 @@ LAST_UNIT = 247
 HOST_UNITS = (1, 255, 0, 2, 3, 4, 5)
 """Units that devices with a network of their own, and gateways, mostly have."""
 
+PAUSE_S = 0.015
+"""Between two requests, at the slowest of the usual baud rates."""
+
 KNOCKS = (Read("input", 0, 2), Read("holding", 0, 2))
 """Reads by which a device is found: most answer any, if only to refuse it."""
 
@@ -56,6 +59,16 @@ def attempts(
     for line in settings:
         with_them = [profile for profile in profiles if profile.serial in (line, None)]
         yield Attempt(line, first, firm_knocks(with_them))
+
+
+def at_most(attempts: Sequence[Attempt], timeout_s: float) -> str:
+    """Say how much there is to try, and how long that takes where nobody answers."""
+    requests = sum(len(attempt.units) * len(attempt.knocks) for attempt in attempts)
+    settings = len({attempt.settings for attempt in attempts})
+    units = len({unit for attempt in attempts for unit in attempt.units})
+    minutes, seconds = divmod(round(requests * (timeout_s + PAUSE_S)), 60)
+    lasts = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f"{settings} line settings, {units} units: {lasts} if nobody answers"
 
 
 def line_settings(profiles: Iterable[MeterProfile]) -> list[Serial]:

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bsp.profile import MeterProfile, Serial, meter_profile, profile_names
-from bsp.transport import DisconnectedError, ModbusTransport, Read, SerialLink, TcpLink, Transport
+from bsp.transport import DisconnectedError, Read, SerialLink, TcpLink, Transport
 from hil.probe import plan
+from hil.probe.fussy_port import FussyPort
 from hil.probe.identify import Identity, identify
 from hil.probe.read_only_bus import ReadOnlyBus
 
@@ -44,7 +45,7 @@ class Search:
     units: tuple[int, ...] = ()
     settings: tuple[Serial, ...] = ()
     nominal_V: float = 230.0
-    open_line: OpenLine = ModbusTransport
+    open_line: OpenLine = FussyPort
     progress: Callable[[str], None] = lambda _: None
 
 
@@ -74,8 +75,10 @@ async def search_line(link: SerialLink, search: Search = Search()) -> AsyncItera
         The port cannot be opened.
     """
     profiles = plan.on_lines(_profiles())
+    attempts = list(plan.attempts(profiles.values(), search.settings, search.units, every=search.every_unit))
+    search.progress(plan.at_most(attempts, link.timeout_s))
     is_open = False
-    for attempt in plan.attempts(profiles.values(), search.settings, search.units, every=search.every_unit):
+    for attempt in attempts:
         settings = attempt.settings
         here = replace(link, baudrate=settings.baudrate, parity=settings.parity, stop_bits=settings.stop_bits)
         search.progress(attempt.words)

@@ -114,6 +114,20 @@ def test_a_meter_on_a_line_with_its_settings_and_the_lines_for_the_site_file(tmp
     assert device.writes == 0
 
 
+def test_settings_that_a_port_refuses_do_not_spoil_those_after_them(tmp_path: Path) -> None:
+    """A pseudo-terminal takes no parity, and settings with parity are tried before those of this meter."""
+
+    class Slow(PickyLine):
+        baudrate = termios.B2400
+
+    with on_line(Slow({1: MeterDevice(SDM630, House())}, tmp_path, None)) as line:
+        outcome = hil("probe", "--serial", line.path, "--unit", "1", "--timeout", "0.1", "--json")
+    (found,) = json.loads(outcome.out)
+    assert (found["baudrate"], found["parity"]) == (2400, "N")
+    assert "8E1" in outcome.err.partition("2400 8N1")[0], "nothing was refused before"
+    assert "6 line settings, 1 units: 7 s if nobody answers" in outcome.err
+
+
 def test_parity_is_found(tmp_path: Path) -> None:
     """A pseudo-terminal has no parity, so a line that is deaf at the wrong one stands in for it."""
 
