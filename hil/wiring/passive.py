@@ -21,6 +21,7 @@ _TWIN_V = 0.06
 _FLOWS_A = 2.0
 _IN_LINE = 0.7
 _SHOWS_FACTOR_VA = 50.0
+_ALIVE_V = 50.0
 
 
 def check_passive(
@@ -243,7 +244,7 @@ def _outward(samples: Sequence[Sample], phases: Sequence[str]) -> Iterator[Findi
     """Find transformers by power that flows out, where nothing can make any."""
     reversed_ones = []
     for phase in phases:
-        loaded = [s for s in samples if abs(s.value("current_A", phase)) > _FLOWS_A]
+        loaded = [s for s in samples if _flows(s, phase)]
         if loaded and middle(_factor(s, phase) for s in loaded) < -_IN_LINE:
             reversed_ones.append(phase)
     yield from reversed_transformers(reversed_ones, len(phases))
@@ -302,10 +303,15 @@ def _measured(samples: Sequence[Sample], phase: str) -> str:
     return ", ".join(part for part in parts if not part.startswith("nan"))
 
 
+def _flows(sample: Sample, phase: str) -> bool:
+    """Whether there is anything whose power factor means something."""
+    return abs(sample.value("current_A", phase)) > _FLOWS_A and sample.value("voltage_V", phase) > _ALIVE_V
+
+
 def _doubts(samples: Sequence[Sample], phases: Sequence[str]) -> Iterator[Finding]:
     """Mention what a good installation may show, and a wrong one as well."""
     for phase in phases:
-        loaded = [s for s in samples if abs(s.value("current_A", phase)) > _FLOWS_A]
+        loaded = [s for s in samples if _flows(s, phase)]
         factor = middle(_factor(s, phase) for s in loaded) if loaded else math.nan
         if factor < -_IN_LINE:
             yield fact(

@@ -160,8 +160,11 @@ class _Steps:
     async def _walk(self, levels_A: Sequence[float], phases: int | None) -> None:
         at: list[Sample] = []
         for level_A in levels_A:
-            if at and level_A > (at[-1].limit_A or 0.0):
-                level_A = self._allowed(level_A, at)  # noqa: PLW2901 (the level that is safe)
+            now_A = at[-1].limit_A or 0.0 if at else 0.0
+            if at and level_A > now_A:
+                safe_A = self._allowed(level_A, at)
+                # in place of a step that is not safe, the one before is taken once more: few show chance as cause
+                level_A = safe_A if safe_A > now_A else self.plan.minimum_A  # noqa: PLW2901
             self.say(f"{level_A:g} A")
             before, at = at, await self._stay(level_A, phases, at)
             self._sees_the_car = self._sees_the_car or _saw(before, at)

@@ -19,8 +19,8 @@ _IN_LINE = 0.72
 """Share in line of a step: 1 on the right phase, 0.5 on another; halfway is the square root of a half."""
 _UNSTEADY = 0.35
 _EXACT = 0.15
-_MANY, _MOST = 0.6, 0.8
-"""Shares of the steps."""
+_MANY, _MOST = 0.6, 0.9
+"""Shares of the steps. The larger one means all: a load that switched in step with five of six was seen."""
 
 
 @dataclass(frozen=True, slots=True)
