@@ -163,7 +163,7 @@ class _Steps:
             now_A = at[-1].limit_A or 0.0 if at else 0.0
             if at and level_A > now_A:
                 safe_A = self._allowed(level_A, at)
-                # in place of a step that is not safe, the one before is taken once more: few show chance as cause
+                # where a step is not safe the one before is taken again: chance agrees with few of them
                 level_A = safe_A if safe_A > now_A else self.plan.minimum_A  # noqa: PLW2901
             self.say(f"{level_A:g} A")
             before, at = at, await self._stay(level_A, phases, at)
