@@ -174,9 +174,10 @@ class _Steps:
         now_A = at[-1].limit_A or 0.0
         if not self._sees_the_car:
             level_A = min(level_A, self.plan.levels_A[1])
-        busiest_A = max(
-            known(abs(s.value("current_A", p)) for s in at for p in PHASES), default=self.plan.fuse_A
-        )
+        seen_A = known(abs(s.value("current_A", p)) for s in at for p in PHASES)
+        if not seen_A:  # no step up without sight; who is silent for longer stops it
+            return now_A
+        busiest_A = max(seen_A)
         room_A = self.plan.fuse_A - _MARGIN_A - busiest_A
         if room_A < min(_LEAST_STEP_A, level_A - now_A):
             if now_A > self.plan.minimum_A:  # the smaller step has been seen, and must do
