@@ -152,7 +152,7 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
     """
 
     title: str
-    lasts: str
+    lasts: str | int
     site: Any
     about: str = ""
     start: str = "00:00"

@@ -24,6 +24,7 @@ from hil.scenario.claims import ASSERTIONS
 from hil.scenario.document import CarSection, Document, LoadSection
 from hil.scenario.happenings import EVENTS, OF_EVEREST
 from hil.scenario.scenario import MODULE, VOLTAGE_V, CarPlan, Line, LoadPlan, Scenario, SunPlan
+from hil.scenario.sense import check_moment, check_moments, wrong_settings
 from hil.scenario.words import When, WordsError
 
 FIRST_DAY = "2026-05-04"
@@ -92,6 +93,9 @@ class _Reader:
         known = [*site.evses, *site.connectors]
         nodes = [MODULE, *site.nodes]
         self._check_names(known, nodes)
+        for setting, why in wrong_settings(document.settings):
+            self._file.problem(("settings", setting), why)
+        self._file.check()
         try:
             Settings.from_config(MODULE, document.settings)
         except SettingsError as error:
@@ -196,7 +200,8 @@ class _Reader:
             self._file.problem(key, str(error))
             return 0.0
 
-    def _duration(self, key: Key, text: str) -> float:
+    def _duration(self, key: Key, text: str | int) -> float:
+        text = str(text)
         if not re.fullmatch(words.BLANKS["duration"][0], text):
             self._file.problem(key, f"must be a duration like 90 s, 20 min or 1 h 30 min, not '{text}'")
             self._file.check()
@@ -228,6 +233,9 @@ class _Reader:
         model = replace(MODELS[car.model], **changes)  # type: ignore[arg-type]
         soc = self._number((*key, "soc"), car.soc, "percent")
         target = self._number((*key, "target"), car.target, "percent")
+        for field, share in (("soc", soc), ("target", target)):
+            if not 0.0 <= share <= 1.0:
+                self._file.problem((*key, field), "must be between 0 % and 100 %")
         if car.wants is not None:
             target = min(1.0, soc + self._number((*key, "wants"), car.wants, "energy") / model.capacity_Wh)
         arrives_s = 0.0 if car.arrives is None else self._when((*key, "arrives"), car.arrives)
@@ -314,11 +322,13 @@ class _Reader:
         """Find out whether all sentences are understood."""
         names = scenario.names
         for when, given in self._document.events.items():
+            at_s = self._when(("events", when), when)
+            self._check(("events", when), lambda at_s=at_s: check_moment("it", at_s, scenario))  # type: ignore[misc]
             for text in given if isinstance(given, list) else [given]:
                 self._check(("events", when), lambda text=text: _check_event(str(text), scenario))  # type: ignore[misc]
         for n, text in enumerate(self._document.assertions):
             key = ("assert", str(n))
-            self._check(key, lambda text=text: ASSERTIONS.read(text, names))  # type: ignore[misc]
+            self._check(key, lambda text=text: check_moments(ASSERTIONS.read(text, names)[1], scenario))  # type: ignore[misc]
 
     def _check(self, key: Key, read: Callable[[], object]) -> None:
         try:

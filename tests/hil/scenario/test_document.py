@@ -54,6 +54,28 @@ def test_times_and_quantities_are_read_as_they_are_written(tmp_path: Path) -> No
             "home.yaml:9 cars.zoe.wants: must be a number with its unit, like 7 kWh, not '7 kW'",
         ),
         ("10 min", "long", "home.yaml:2 lasts: must be a duration like 90 s"),
+        ("10 min", "10", "home.yaml:2 lasts: must be a duration like 90 s, 20 min or 1 h 30 min, not '10'"),
+        (
+            "18:05: house",
+            "18:50: house",
+            "home.yaml:12 events.18:50: it is after the end, which is at 18:10:00: see start and lasts",
+        ),
+        (
+            "fuse grid never above 100 % for more than 10 s",
+            "zoe has 1 kWh by 19:00",
+            "home.yaml:14 assert.0: 19:00 is after the end, which is at 18:10:00: see start and lasts",
+        ),
+        ("wants: 7 kWh", "soc: 130 %", "home.yaml:9 cars.zoe.soc: must be between 0 % and 100 %"),
+        (
+            "start: 18:00",
+            "settings: {update_intervall: 1}",
+            "home.yaml:3 settings.update_intervall: no setting of the module (did you mean 'update_",
+        ),
+        (
+            "start: 18:00",
+            "settings: {update_interval: fast}",
+            "home.yaml:3 settings.update_interval: must be integer, not 'fast'",
+        ),
         ("fuse: 35 A", "fuse: 35 V", "home.yaml:5 grid.fuse: must be a number with a unit of A, mA"),
         (
             "fuse grid",
