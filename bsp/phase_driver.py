@@ -155,6 +155,9 @@ class PhaseDriver:
         position = await self.actuator.look(values)
         if self._switch is None:
             memory = self._memory or Memory(phases=position.selected or self._phases)
+            if memory.home is None:
+                rests_on_one = self.actuator.equipment.rests_on_one
+                memory = replace(memory, home=self._phases if rests_on_one else memory.phases)
             self._switch = PhaseSwitch(self.actuator.equipment, now, memory, locked=self._locked)
         if wanted is not None:
             self._switch.request(wanted, now)

@@ -34,12 +34,17 @@ FAILURES_TOLERATED = 2
 """After as many failures no switch is tried until the car has left."""
 SAFE_PHASES = 1
 """Number of phases to go to when the position is not known."""
+ANSWER_WITHIN_S = 30.0
+"""How long to wait, with the car paused, for an order of the phases that there were before."""
+ASK_EVERY_S = 1800.0
+"""How often to ask for them."""
 
 
 class Step(Enum):
     """Where the sequence is."""
 
     STEADY = "steady"
+    ASKING = "asking for more phases"
     PAUSING = "pausing"
     OPENING = "opening"
     RESTING = "resting"
@@ -87,6 +92,7 @@ class PhaseSwitch:
         self._target = memory.phases
         self._since = self._looked_at = self._began_at = now
         self._paused_at = math.inf
+        self._ask_at = self._stays_at = -math.inf
         self._is_told = False
         self._is_tripped = False
         if memory.fault is not None:
@@ -105,21 +111,27 @@ class PhaseSwitch:
         return self.step not in (Step.STEADY, Step.FAULT)
 
     def request(self, phases: int, now: float) -> bool:
-        """Ask for a number of phases.
+        """Order a number of phases.
 
         Returns
         -------
         bool
-            Whether the switch begins, or is not needed. Otherwise it may be asked for again.
+            Whether the switch begins, or is not needed. Otherwise it may be ordered again.
         """
         if self.step is Step.STEADY and phases == self.memory.phases:
+            self._stays_at = now
             return True
-        is_ready = self.memory.ready_at is None or now >= self.memory.ready_at
-        allowed = not self.locked and self.memory.failures < FAILURES_TOLERATED and is_ready
-        if self.step is not Step.STEADY or not allowed or phases not in (1, 3):
+        is_answer = self.step is Step.ASKING and phases == self._target
+        may_begin = is_answer or self.step is Step.STEADY
+        if not may_begin or not self._is_allowed(now) or phases not in (1, 3):
             return False
+        self.memory = replace(self.memory, home=phases)
         self._begin(phases, now)
         return True
+
+    def _is_allowed(self, now: float) -> bool:
+        is_ready = self.memory.ready_at is None or now >= self.memory.ready_at
+        return not self.locked and self.memory.failures < FAILURES_TOLERATED and is_ready
 
     def reset(self, now: float) -> None:
         """Clear a latched fault, by order of a person on site; the contacts are then brought to one phase."""
@@ -171,6 +183,7 @@ class PhaseSwitch:
         )
         step = {
             Step.STEADY: self._steady,
+            Step.ASKING: self._asking,
             Step.PAUSING: self._pausing,
             Step.OPENING: self._opening,
             Step.RESTING: self._resting,
@@ -187,7 +200,7 @@ class PhaseSwitch:
         return orders
 
     def _begin(self, phases: int, now: float) -> None:
-        if not self.is_under_way:
+        if not self.is_under_way or self.step is Step.ASKING:
             self._began_at = now
         self._target = phases
         self._is_told = False
@@ -224,13 +237,42 @@ class PhaseSwitch:
         del no_load
         if self._equipment.by_itself:
             if self._is_news(now, seen) and seen.selected in (1, 3):  # it may have switched by itself
-                self.memory = replace(self.memory, phases=seen.selected)
-            return Orders()
+                chosen = self.memory.home if seen.selected == self.memory.phases else seen.selected
+                self.memory = replace(self.memory, phases=seen.selected, home=chosen)
+            return self._go_home(now, seen)
         if self._contradicts(now, seen):
             return self._fail(
                 f"{seen.drawing} phases draw current though one is selected: a contact is welded", now
             )
-        return self._bring_back(now) if self._is_elsewhere(now, seen) else Orders()
+        return self._bring_back(now) if self._is_elsewhere(now, seen) else self._go_home(now, seen)
+
+    def _go_home(self, now: float, seen: Seen) -> Orders:
+        """Return to the phases from which necessity has brought the contacts away.
+
+        Whether the limits allow them now, only who gives the limits knows, and he reckons with the phases that
+        are in use. So the car is paused, and by then counts as one on more phases, until that is answered.
+        """
+        home = self.memory.home or self.memory.phases
+        if home <= self.memory.phases or not self._is_allowed(now) or not self._is_news(now, seen):
+            return Orders()
+        if seen.state == "A":
+            self._begin(home, now)
+            return self.advance(now, seen)
+        if now < self._ask_at or now > self._stays_at + FRESH_S:  # a car that may not charge waits for others
+            return Orders()
+        self._target = home
+        self._ask_at = now + ASK_EVERY_S
+        self._go(Step.ASKING, now)
+        return Orders(pause=True)
+
+    def _asking(self, now: float, seen: Seen, *, no_load: bool) -> Orders:
+        """Stay paused until the order comes (see `request`), or does not."""
+        del seen, no_load
+        if self.locked or self._is_late(now, ANSWER_WITHIN_S):
+            self._target = self.memory.phases
+            self._go(Step.STEADY, now)
+            return Orders()
+        return Orders(pause=True)
 
     def _is_news(self, now: float, seen: Seen) -> bool:
         """Whether something was measured since the step began."""

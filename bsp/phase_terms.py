@@ -16,12 +16,15 @@ class Equipment:
         The charger runs the whole sequence when told the number.
     main_contactor : bool
         A contactor of ours must open before phases are selected.
+    rests_on_one : bool
+        Contacts of ours are on one phase unless somebody moves them: a new board has not been set so.
     hold_off_s : float
         Least time between two switches.
     """
 
     by_itself: bool = False
     main_contactor: bool = False
+    rests_on_one: bool = False
     hold_off_s: float = 300.0
 
 
@@ -70,6 +73,9 @@ class Memory:
     ----------
     phases : int
         Phases selected.
+    home : int or None
+        Phases selected when they were last as somebody wants them: necessity may have brought the contacts to
+        fewer since. None is not known.
     under_way : bool
         A switch had begun and not ended: the position of the contacts is not known.
     switches, failures : int
@@ -81,6 +87,7 @@ class Memory:
     """
 
     phases: int = 3
+    home: int | None = None
     under_way: bool = False
     switches: int = 0
     failures: int = 0

@@ -109,7 +109,7 @@ class PhaseContactors:
         self._board = board
         self._phases = phases
         self._main = main
-        self.equipment = Equipment(main_contactor=main is not None, hold_off_s=hold_off_s)
+        self.equipment = Equipment(main_contactor=main is not None, rests_on_one=True, hold_off_s=hold_off_s)
         self.points: list[str] = []
 
     async def are_usable(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from control.branches import BranchKeeper
@@ -103,7 +104,9 @@ class EnergySite:
             clock=clock,
         )
         self._bridged = (
-            self._bridge(site_file, place, restored, outside) if site_file and site_file.buses else None
+            self._bridge(settings, site_file, place, restored, outside)
+            if site_file and site_file.buses
+            else None
         )
         self._role = self._play(settings, place, restored, outside)
         node = self._role if isinstance(self._role, Node) else None
@@ -207,7 +210,12 @@ class EnergySite:
         )
 
     def _bridge(
-        self, site_file: SiteFile, place: Installation, restored: Restored, outside: Outside
+        self,
+        settings: Settings,
+        site_file: SiteFile,
+        place: Installation,
+        restored: Restored,
+        outside: Outside,
     ) -> Bridged:
         from control.bridged import Bridged  # noqa: PLC0415 - 14 MB that a site without buses does without
 
@@ -220,7 +228,7 @@ class EnergySite:
             on_reading=self.meters.on_bridge_reading,
             on_meter_fault=self.meters.on_bridge_fault,
             on_fault=ConnectorFaults(self._notices, self._everest if outside.has_control else None).note,
-            phases=restored.phases,
+            phases=_phases(settings, restored.phases),
             on_phases=self._on_phases,
             hub=outside.serial_hub,
             boards=outside.boards,
@@ -294,6 +302,13 @@ class EnergySite:
 def _broker(everest: Broker, site_file: SiteFile | None) -> Broker:
     own = site_file.broker if site_file else None
     return own.completed(everest) if own else everest
+
+
+def _phases(settings: Settings, kept: Mapping[str, PhaseMemory]) -> Mapping[str, PhaseMemory]:
+    """Tell what was kept of phase contactors; where nobody orders phases any more, no order of before holds."""
+    if settings.role is Role.NODE or settings.engine.switch_3ph1ph_while_charging_mode != "Never":
+        return kept
+    return {name: replace(memory, home=None) for name, memory in kept.items()}
 
 
 def _wiring(outside: Outside, site_file: SiteFile | None) -> Wiring:

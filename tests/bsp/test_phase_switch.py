@@ -207,6 +207,122 @@ def test_the_lock_keeps_nothing_where_nobody_wants_it() -> None:
     assert (site.selected, site.main_open) == (1, False)
 
 
+class OnOnePhase(Installation):
+    """Necessity has brought it there: contacts that were not known, long ago."""
+
+    def __init__(self, equipment: Equipment = BOARD, *, home: int = 3, locked: bool = False) -> None:
+        super().__init__(equipment, Memory(phases=1, home=home), locked=locked)
+        self.car_is_here = True
+        self.answer: int | None = None
+        """What the energy manager orders while the connector counts as one on three phases."""
+
+    def seen(self) -> Seen:
+        seen = super().seen()
+        return seen if self.car_is_here else replace(seen, state="A", current_A=0.0, drawing=0)
+
+    @property
+    def draws(self) -> bool:
+        return self.car_is_here and super().draws
+
+    def seconds(self, count: int) -> None:
+        """Time in which the manager orders the phases that the connector says to be in use, or the answer."""
+        for _ in range(count):
+            order = self.answer if self.switch.phases == 3 else 1
+            if order is not None and self.car_is_here:
+                self.switch.request(order, self.now)
+            self.second()
+
+
+@pytest.mark.parametrize("equipment", [BOARD, REGISTER, CHARGER], ids=["board", "register", "charger"])
+def test_contacts_that_necessity_has_moved_go_back_when_the_limits_allow_it(equipment: Equipment) -> None:
+    site = OnOnePhase(equipment)
+    site.answer = 3
+    site.seconds(60)
+    assert site.selected == site.switch.memory.phases == 3
+    assert site.switch.step is Step.STEADY
+    assert site.draws
+
+
+def test_after_a_cut_off_and_a_reset_it_charges_on_three_phases_again() -> None:
+    """Nobody orders three phases: in mode Never those in use are kept."""
+    site = OnOnePhase()
+    site.selected, site.switch.memory = 3, Memory(phases=3, home=3)
+    site.answer = 3
+    site.switch.trip("draws 16 A though it is paused", site.now)
+    site.main_open = True
+    site.seconds(10)
+    site.switch.reset(site.now)
+    site.seconds(30)
+    assert site.draws
+    assert site.selected == 1, "first to where contacts are known to be"
+    site.seconds(int(BOARD.hold_off_s))
+    assert site.draws
+    assert (site.selected, site.switch.memory.phases) == (3, 3)
+
+
+@pytest.mark.parametrize("answer", [1, None], ids=["one phase", "nothing"])
+def test_without_such_an_order_it_goes_on_with_one_and_asks_again_much_later(answer: int | None) -> None:
+    site = OnOnePhase()
+    site.answer = answer
+    site.seconds(5)
+    assert site.paused
+    site.seconds(60)
+    assert (site.selected, site.draws, site.log) == (1, True, [])
+    pauses = 0
+    for _ in range(3600):
+        was_paused = site.paused
+        site.seconds(1)
+        pauses += site.paused and not was_paused
+    assert pauses == 2
+    assert site.log == []
+    assert site.switch.memory.failures == 0
+
+
+def test_nobody_is_asked_while_the_car_may_not_charge() -> None:
+    site = OnOnePhase()
+    for _ in range(600):
+        assert site.second() == Orders()
+    site.answer = 3
+    site.seconds(60)
+    assert site.selected == 3
+
+
+def test_without_a_car_nobody_is_asked() -> None:
+    site = OnOnePhase()
+    site.car_is_here = False
+    site.seconds(60)
+    assert (site.selected, site.main_open) == (3, False)
+    assert site.switch.step is Step.CONFIRMING
+
+
+def test_where_it_was_ordered_to_one_phase_it_stays() -> None:
+    site = OnOnePhase()
+    site.selected, site.switch.memory = 3, Memory(phases=3, home=3)
+    site.switch.request(1, site.now)
+    site.answer = 3
+    site.seconds(4000)
+    assert (site.selected, site.switch.memory.home, site.draws) == (1, 1, True)
+    assert site.switch.memory.switches == 1
+
+
+def test_what_was_chosen_at_the_charger_itself_stays() -> None:
+    site = OnOnePhase(CHARGER)
+    site.selected, site.switch.memory = 1, Memory(phases=3, home=3)
+    site.answer = 3
+    site.seconds(4000)
+    assert (site.selected, site.log) == (1, [])
+
+
+def test_the_lock_keeps_contacts_from_going_back() -> None:
+    site = OnOnePhase(locked=True)
+    site.answer = 3
+    site.seconds(600)
+    assert (site.selected, site.draws, site.log) == (1, True, [])
+    site.switch.locked = False
+    site.seconds(60)
+    assert site.selected == 3
+
+
 def restarted(switch: PhaseSwitch, now: float, *, pause_s: float) -> tuple[PhaseSwitch, float]:
     """A process that begins ``pause_s`` later, with a monotonic clock that began anew."""
     return PhaseSwitch(CHARGER, 5.0, switch.memory.later(5.0 - now - pause_s)), 5.0
@@ -342,7 +458,7 @@ class Anything(RuleBasedStateMachine):
     def build(self, equipment: Equipment, phases: int) -> None:
         self.equipment = equipment
         self.now = 0.0
-        self.switch = PhaseSwitch(equipment, 0.0, Memory(phases=phases))
+        self.switch = PhaseSwitch(equipment, 0.0, Memory(phases=phases, home=3))
         self.selected = phases
         self.main_open = False
         self.paused = False

@@ -211,6 +211,23 @@ def test_a_car_that_was_cut_off_charges_again_only_after_a_person_has_looked() -
     assert cabinet.point.current_A == (10.0, 0.0, 0.0)
 
 
+def test_a_new_board_comes_to_three_phases_though_nobody_orders_them() -> None:
+    """Its relays rest on one phase; in mode Never the number of phases that are in use is kept."""
+    cabinet = Cabinet()
+    cabinet.board.relays.update({1: False, 2: False})
+    cabinet.board.contacts.update({1: False, 2: False})
+    cabinet.point.phases = 1
+    statuses = cabinet.run([ConnectorLimit(10.0, phases=1)], seconds=60)
+    assert cabinet.moves == ["main closes"]
+    assert statuses[-1].active_phases == 1
+    said = [status.active_phases for status in cabinet.run([ConnectorLimit(10.0, phases=1)], seconds=10)]
+    assert said[-1] == 3, "what to reckon with, the car being paused"
+    assert cabinet.point.limit_A == 0.0
+    statuses = cabinet.run([ConnectorLimit(10.0, phases=3)], seconds=40)
+    assert cabinet.moves == ["main closes", "main opens", "phases closes", "main closes"]
+    assert (statuses[-1].active_phases, cabinet.point.current_A) == (3, (10.0, 10.0, 10.0))
+
+
 def test_locked_phases_stay_as_they_are() -> None:
     def unlock(connector: Connector) -> None:
         assert cabinet.moves == []

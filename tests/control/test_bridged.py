@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bsp.bridge import Bridge
 from bsp.phase_switch import Memory as PhaseMemory
 from bsp.profile import connector_profile, meter_profile
 from control.everest import Outside
@@ -19,6 +20,7 @@ from control.settings import Settings, SettingsError
 from control.site import EnergySite
 from control.site_file import load_site
 from control.store import Store
+from control.workings import Workings
 from energy_management.measurement import Reading, Vector3
 from hil.devices.line import TcpLine, serve_tcp
 from hil.devices.meter import MeterDevice
@@ -212,6 +214,37 @@ def test_what_is_known_of_phase_contactors_survives_a_restart(tmp_path: Path) ->
     assert again.restore(clock()).phases == {"carport": amid}
     assert log.lines == []
     stores[1].close(60)
+
+
+@pytest.mark.parametrize(("mode", "home"), [("Never", None), ("Oneway", 1), ("Both", 1)])
+def test_an_order_for_one_phase_does_not_outlive_the_mode_in_which_it_was_given(
+    tmp_path: Path, mode: str, home: int | None
+) -> None:
+    """In mode Never nobody would order three phases again."""
+    log = RecordingLog()
+    store = Store(tmp_path / "state.db", log, Notices(log))
+    Memory(store, Orders(), log).note_phases("carport", PhaseMemory(phases=1, home=1, switches=1))
+    store.close(60)
+    site_file = tmp_path / "site.yaml"
+    site_file.write_text(
+        """
+grid: {fuse: 35 A}
+buses: {lan: {host: 127.0.0.1}}
+connectors: {carport: {profile: alfen_eve, bus: lan, unit: 1}}
+"""
+    )
+    config = {"site_file": str(site_file), "state_file": str(tmp_path / "state.db")}
+    settings = Settings.from_config("site", {**config, "switch_3ph1ph_while_charging_mode": mode})
+    told: dict[str, Any] = {}
+
+    def make(*args: Any, **kwargs: Any) -> Bridge:
+        told.update(kwargs["phase_memories"])
+        return Bridge(*args, **kwargs)
+
+    outside = Outside({}, Node(), log)
+    site = EnergySite(settings, load_site(site_file), outside, workings=Workings(bridge=make))
+    site.stop()
+    assert told == {"carport": PhaseMemory(phases=1, home=home, switches=1)}
 
 
 @pytest.mark.parametrize("damaged", ['"x"', "{", '{"carport": {"phases": "two"}}'])
