@@ -88,7 +88,7 @@ class ConnectorConfig:
         can_switch = has_switch and not self.phases_locked
         return Capabilities(
             max_current_A=min(self.maximum_A, limit.maximum),
-            min_current_A=limit.minimum,
+            min_current_A=self.profile.least_A,
             max_phase_count=self.profile.phases,
             min_phase_count=1 if can_switch else self.profile.phases,
             supports_changing_phases=can_switch,

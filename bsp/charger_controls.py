@@ -15,7 +15,7 @@ class CurrentLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points : list of str
         Points that take the limit: one, or one per phase.
     minimum, maximum, step : Amperes
-        What the device accepts; limits are rounded down to a step.
+        What the device accepts; limits are rounded down to a step, or a coarser one of the register.
     zero : str
         What 0 means to the device: "pause", or "ignored" where only ``enable`` can pause.
     unit : str

@@ -12,7 +12,6 @@ from bsp.connector_registers import (
     cable_of,
     connector_status,
     limit_writes,
-    per_ampere,
     phases_in_use,
     status_reads,
 )
@@ -226,7 +225,7 @@ class Connector:
         watchdog = self._profile.watchdog
         if watchdog is not None and watchdog.fallback_point is not None:
             fallback_A = self._profile.limit_for(self._fallback_A)
-            settings[watchdog.fallback_point] = fallback_A * per_ampere(self._profile)
+            settings[watchdog.fallback_point] = fallback_A * self._profile.per_ampere
         if watchdog is not None and watchdog.timeout_point is not None:
             settings[watchdog.timeout_point] = watchdog.timeout
         for name, value in settings.items():
@@ -339,7 +338,7 @@ class Connector:
 
     def _verify(self, held_A: float | None) -> str | None:
         """Compare what the device holds with what it was told; where that differs, have it written again."""
-        tolerance_A = max(self._profile.current_limit.step / 2, 0.01)
+        tolerance_A = max(self._profile.step_A / 2, 0.01)
         if held_A is None or self._written_A is None or abs(held_A - self._written_A) <= tolerance_A:
             self._mismatches = 0
             return None

@@ -12,8 +12,6 @@ from bsp.profile import MEASURANDS, ConnectorProfile, State
 from bsp.registers import Value
 from energy_management.measurement import Reading, Vector3
 
-NOMINAL_VOLTAGE_V = 230.0
-"""Voltage by which limits are converted for devices that take a power."""
 CABLE = "cable_A"
 """Point of chargers that know what the plugged cable carries."""
 DRAWING_A = 1.0
@@ -133,7 +131,7 @@ def held_limit(profile: ConnectorProfile, values: Mapping[str, Value]) -> float 
     if enable is not None and values.get(enable.point) == enable.off:
         return 0.0
     held = [values.get(name) for name in profile.current_limit.points]
-    numbers = [value / per_ampere(profile) for value in held if isinstance(value, int | float)]
+    numbers = [value / profile.per_ampere for value in held if isinstance(value, int | float)]
     return max(numbers) if numbers else None
 
 
@@ -180,14 +178,9 @@ def status_reads(profile: ConnectorProfile) -> list[str]:
     ]
 
 
-def per_ampere(profile: ConnectorProfile) -> float:
-    """Units of the limit register per ampere."""
-    return NOMINAL_VOLTAGE_V * profile.phases if profile.current_limit.unit == "W" else 1.0
-
-
 def _in_register_steps(profile: ConnectorProfile, name: str, current_A: float) -> float:
     """Give a limit in the unit of its point, rounded down to what the register can say."""
-    point, value = profile.points[name], current_A * per_ampere(profile)
-    if (point.type or "").startswith("float"):
+    point, value = profile.points[name], current_A * profile.per_ampere
+    if point.is_float:
         return value
     return math.floor(value / point.scale + 1e-6) * point.scale

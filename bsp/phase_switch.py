@@ -249,8 +249,8 @@ class PhaseSwitch:
     def _go_home(self, now: float, seen: Seen) -> Orders:
         """Return to the phases from which necessity has brought the contacts away.
 
-        Whether the limits allow them now, only who gives the limits knows, and he reckons with the phases that
-        are in use. So the car is paused, and by then counts as one on more phases, until that is answered.
+        Whether the limits allow them now, only who gives the limits knows, and he reckons with the phases in
+        use. So the car is paused, and counts as one on more phases meanwhile, until that is answered.
         """
         home = self.memory.home or self.memory.phases
         if home <= self.memory.phases or not self._is_allowed(now) or not self._is_news(now, seen):

@@ -17,6 +17,9 @@ from bsp.charger_controls import CurrentLimit, Enable, PhaseSwitching, Watchdog
 from bsp.registers import Marker, Point, Table, Value, ValueType, WordOrder
 from bsp.yaml_file import FileError, Key, Seconds, YamlFile, suggest
 
+NOMINAL_VOLTAGE_V = 230.0
+"""Voltage by which limits are converted for devices that take a power."""
+
 DIRECTORY = Path(__file__).parent / "profiles"
 
 MEASURANDS = (
@@ -194,6 +197,9 @@ class ConnectorProfile(Profile, frozen=True, kw_only=True):
                 ("current_limit", "zero"),
                 "a device that ignores 0 needs 'enable', or it could never be paused",
             )
+        steps = self.step_A / (self._register_step_A or self.step_A)
+        if abs(steps - round(steps)) > 1e-6:
+            yield ("current_limit", "step"), f"its register takes multiples of {self._register_step_A:g} A"
         if self.watchdog is not None and self.watchdog.feed == "write" and self.watchdog.point is None:
             yield ("watchdog", "point"), "missing; 'feed: write' needs it"
 
@@ -223,13 +229,38 @@ class ConnectorProfile(Profile, frozen=True, kw_only=True):
         """Tell what is added to the addresses of the nth connector, from 1."""
         return 0 if self.blocks is None else self.blocks.first + self.blocks.stride * (number - 1)
 
+    @property
+    def per_ampere(self) -> float:
+        """Units of the limit register per ampere; a power is counted on all phases."""
+        return NOMINAL_VOLTAGE_V * self.phases if self.current_limit.unit == "W" else 1.0
+
+    @property
+    def step_A(self) -> float:
+        """Steps of the limit: those of the device, or of its register where these are coarser."""
+        return max(self.current_limit.step, self._register_step_A)
+
+    @property
+    def least_A(self) -> float:
+        """Least limit, other than 0, that can be set: the minimum, or the step above it, to the next 10 mA.
+
+        A limit of the minimum itself would be rounded down, and nobody charges with less than that.
+        """
+        least_A = math.ceil(self.current_limit.minimum / self.step_A - 1e-9) * self.step_A
+        return math.ceil(least_A * 100 - 1e-6) / 100
+
     def limit_for(self, current_A: float) -> float:
         """Largest limit that the device accepts and that is not above `current_A`; 0 below its minimum."""
-        limit = self.current_limit
-        if current_A < limit.minimum - 1e-9:
-            return 0.0
-        steps = math.floor(min(current_A, limit.maximum) / limit.step + 1e-9)
-        return steps * limit.step if steps * limit.step >= limit.minimum - 1e-9 else 0.0
+        steps = math.floor(min(current_A, self.current_limit.maximum) / self.step_A + 1e-9)
+        settable_A = steps * self.step_A
+        return settable_A if settable_A >= self.current_limit.minimum - 1e-9 else 0.0
+
+    @property
+    def _register_step_A(self) -> float:
+        """What one step of the coarsest limit register means; 0 where all are floating-point numbers."""
+        points = [self.points[name] for name in self.current_limit.points if name in self.points]
+        return max(
+            (0.0 if point.is_float else point.scale / self.per_ampere for point in points), default=0.0
+        )
 
     def state_of(self, values: dict[str, Value]) -> State | None:
         """IEC 61851 state that the values of the status points mean; None if no rule fits."""

@@ -76,6 +76,11 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return struct.calcsize(_FORMATS[self.type]) // 2
 
     @property
+    def is_float(self) -> bool:
+        """Whether it is a floating-point number, which takes any value."""
+        return self.type in ("float32", "float64")
+
+    @property
     def is_bit(self) -> bool:
         """Whether it lies in a table of single bits."""
         return self.table in ("coil", "discrete")
@@ -135,7 +140,7 @@ def encode(point: Point, value: float | str, exponent: int = 0) -> list[int]:
         data = str(value).encode("ascii").ljust(2 * point.count, b"\0")[: 2 * point.count]
     else:
         scaled = float(value) / (point.scale * 10.0**exponent)
-        raw: float = scaled if (point.type or "").startswith("float") else round(scaled)
+        raw: float = scaled if point.is_float else round(scaled)
         if point.mask is not None:
             raw = int(raw) << _shift(point.mask) & point.mask
         try:
@@ -159,7 +164,7 @@ def merge(point: Point, held: Sequence[int], written: Sequence[int]) -> list[int
 
 def missing(point: Point) -> list[int] | None:
     """Give the registers by which a device says that it has no value of this point, if it can."""
-    if (point.type or "").startswith("float"):
+    if point.is_float:
         return encode(point, math.nan)
     for marker in point.invalid or ():
         data = _marker(marker, point).to_bytes(2 * point.count, "big")

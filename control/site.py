@@ -305,7 +305,7 @@ def _broker(everest: Broker, site_file: SiteFile | None) -> Broker:
 
 
 def _phases(settings: Settings, kept: Mapping[str, PhaseMemory]) -> Mapping[str, PhaseMemory]:
-    """Tell what was kept of phase contactors; where nobody orders phases any more, no order of before holds."""
+    """Tell what was kept of phase contactors, without the orders of before where nobody gives any now."""
     if settings.role is Role.NODE or settings.engine.switch_3ph1ph_while_charging_mode != "Never":
         return kept
     return {name: replace(memory, home=None) for name, memory in kept.items()}

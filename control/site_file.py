@@ -306,17 +306,17 @@ class _Reader:
 
     def _limit_problems(self) -> Iterator[tuple[Key, str]]:
         for name, profile in self._connectors.items():
-            section, limit = self._sections.connectors[name], profile.current_limit
+            section, limit, least_A = self._sections.connectors[name], profile.current_limit, profile.least_A
             key = ("connectors", name)
             if section.number > 1 and profile.blocks is None:
                 yield (*key, "number"), f"profile '{section.profile}' has one connector only"
-            if section.max_current is not None and not limit.minimum <= section.max_current <= limit.maximum:
-                yield (*key, "max_current"), f"the charger takes {limit.minimum:g} A to {limit.maximum:g} A"
+            if section.max_current is not None and not least_A <= section.max_current <= limit.maximum:
+                yield (*key, "max_current"), f"the charger takes {least_A:g} A to {limit.maximum:g} A"
             highest_A = min(limit.maximum, section.max_current or limit.maximum)
-            if section.fallback_current != 0 and not limit.minimum <= section.fallback_current <= highest_A:
+            if section.fallback_current != 0 and not least_A <= section.fallback_current <= highest_A:
                 yield (
                     (*key, "fallback_current"),
-                    f"must be 0 A (pause) or {limit.minimum:g} A to {highest_A:g} A",
+                    f"must be 0 A (pause) or {least_A:g} A to {highest_A:g} A",
                 )
 
     def _contactor_problems(self) -> Iterator[tuple[Key, str]]:

@@ -102,7 +102,7 @@ def charger_json(
         "limit_A": status.limit_A,
         "phases": status.active_phases,
         "fault": status.fault,
-        "min_current_A": profile.current_limit.minimum,
+        "min_current_A": profile.least_A,
         "max_current_A": profile.current_limit.maximum,
         **{field: measured[field] for field in _ROWS if field in measured},
     }

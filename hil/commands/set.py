@@ -131,7 +131,7 @@ def _show(
         address = point.address + (0 if point.absolute else target.base)
         typer.echo(f"  writes {write.point} = {write.value:g} ({point.table} {address})")
     if order.current_A and profile.limit_for(order.current_A) != order.current_A:
-        typer.echo(f"  the charger takes steps of {profile.current_limit.step:g} A")
+        typer.echo(f"  the charger takes steps of {profile.step_A:.3g} A")
     watchdog = profile.watchdog
     if watchdog is not None:
         typer.echo(
@@ -149,7 +149,7 @@ async def _is_taken(device: Device, profile: ConnectorProfile, order: Order) -> 
             wanted, tolerance = float(order.phases), 0.0
         else:
             shown, wanted = status.limit_A, profile.limit_for(order.current_A or 0.0)
-            tolerance = max(profile.current_limit.step / 2, 0.01)
+            tolerance = max(profile.step_A / 2, 0.01)
         if shown is None:
             return None
         if abs(shown - wanted) <= tolerance or time.monotonic() > until_s:

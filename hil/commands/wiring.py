@@ -151,7 +151,7 @@ def job_of_site(
     limit = charger_profile.current_limit
     plan = Plan(
         fuse_A=_fuse_A(site, meter),
-        minimum_A=limit.minimum,
+        minimum_A=charger_profile.least_A,
         maximum_A=min(limit.maximum, charger.maximum_A or limit.maximum),
         top_A=top_A,
         switch_phases=switch_phases and _can_switch(site.bridged_connectors[connector]),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
-from bsp.connector_registers import CABLE, per_ampere
+from bsp.connector_registers import CABLE
 from bsp.profile import ConnectorProfile, State
 from bsp.registers import Value
 from energy_management.measurement import Reading, Vector3
@@ -231,4 +231,4 @@ class WallboxDevice(RegisterDevice):
 
     @property
     def _per_ampere(self) -> float:
-        return per_ampere(self._charger)
+        return self._charger.per_ampere

@@ -85,7 +85,7 @@ def charger_abilities(profile: ConnectorProfile) -> Iterator[str]:
     """Yield how a charger is controlled, and what it measures."""
     limit, switching, watchdog = profile.current_limit, profile.phase_switching, profile.watchdog
     yield f"{profile.phases} phase{'s' if profile.phases > 1 else ''}"
-    yield f"{limit.minimum:g} to {limit.maximum:g} A in steps of {limit.step:g} A" + (
+    yield f"{profile.least_A:g} to {limit.maximum:g} A in steps of {profile.step_A:.3g} A" + (
         ", set as a power" if limit.unit == "W" else ""
     )
     if switching is not None:

@@ -49,9 +49,9 @@ def writes_for_current(profile: ConnectorProfile, current_A: float) -> list[Poin
         The device takes no such limit.
     """
     limit = profile.current_limit
-    if current_A != 0 and not limit.minimum <= current_A <= limit.maximum:
+    if current_A != 0 and not profile.least_A <= current_A <= limit.maximum:
         raise NotPossibleError(
-            f"{current_A:g} A is not possible: this charger takes {limit.minimum:g} A "
+            f"{current_A:g} A is not possible: this charger takes {profile.least_A:g} A "
             f"to {limit.maximum:g} A, or a pause"
         )
     return list(limit_writes(profile, profile.limit_for(current_A)))

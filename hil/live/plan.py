@@ -199,9 +199,9 @@ def _words(scenario: Scenario, merged: Scenario, found: Survey, skipped: list[Li
     for name, config in site.bridged_connectors.items():
         if name not in found.there:
             continue
-        limit = config.profile.current_limit
+        least_A = config.profile.least_A
         yield (
-            f"switches   {name}: pauses, and limits from {limit.minimum:g} A to {config.maximum_A:g} A; "
+            f"switches   {name}: pauses, and limits from {least_A:g} A to {config.maximum_A:g} A; "
             f"{_phases(config, merged)}; at the end {_fallback(config)}"
         )
         for car in sorted({car for car, evse in visits(scenario) if evse == name}):

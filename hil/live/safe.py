@@ -56,7 +56,7 @@ async def _make_safe(target: Target) -> tuple[bool, str]:
                 await asyncio.sleep(SHOWS_S)
                 continue
             trouble = None
-            if held_A is not None and held_A <= safe_A + max(profile.current_limit.step / 2, 0.01):
+            if held_A is not None and held_A <= safe_A + max(profile.step_A / 2, 0.01):
                 return True, f"safe: limit {held_A:g} A" if held_A else "safe: paused"
             if held_A is None and told_A is not None:
                 return True, f"told {told_A:g} A; it does not show its limit"

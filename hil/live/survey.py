@@ -135,7 +135,7 @@ def _unfit(named: SiteFile, real: SiteFile, found: Survey) -> dict[str, str]:
             unfit[name] = f"its contactors hang on {board}, which does not answer"
         elif board is not None and board in simulated:
             unfit[name] = f"its contactors hang on {board}, as those of a simulated connector of the script"
-        elif allowed_A < config.profile.current_limit.minimum:
+        elif allowed_A < config.profile.least_A:
             unfit[name] = (
                 f"its fuses leave it {allowed_A:g} A (of one whose meter takes no part, the fallback)"
             )

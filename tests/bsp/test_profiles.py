@@ -4,13 +4,16 @@ import asyncio
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bsp.bridge_config import ConnectorConfig
 from bsp.connector import Connector, ConnectorLimit
-from bsp.connector_registers import ConnectorStatus
+from bsp.connector_registers import ConnectorStatus, limit_writes
 from bsp.device import Device
 from bsp.meter import Meter
-from bsp.profile import MeterProfile, connector_profile, meter_profile, profile_names
+from bsp.profile import DIRECTORY, MeterProfile, connector_profile, meter_profile, profile_names
+from bsp.registers import decode, encode
 from bsp.transport import TcpLink
 from bsp.yaml_file import FileError
 from energy_management.measurement import Reading, Vector3
@@ -89,7 +92,7 @@ def test_a_connector_is_limited_paused_and_read(name: str) -> None:
 
     assert [status.state for status in statuses] == ["C", "B", "C", "A"]
     assert [status.fault for status in statuses] == [None] * 4
-    assert statuses[0].limit_A == pytest.approx(10.0, abs=profile.current_limit.step)
+    assert statuses[0].limit_A == pytest.approx(10.0, abs=profile.step_A)
     assert statuses[1].limit_A == 0.0
     if any(name.startswith("current_A.L") for name in profile.points):
         assert statuses[0].current_A == pytest.approx((10.0, 10.0, 10.0), abs=0.5)
@@ -97,6 +100,44 @@ def test_a_connector_is_limited_paused_and_read(name: str) -> None:
         assert statuses[0].power_W == pytest.approx(6930.0, rel=0.02)
     if "energy_Wh.import" in profile.points:
         assert statuses[0].energy_Wh == pytest.approx(5432.0, abs=100.0)
+
+
+def held_after(name: str, granted_A: float) -> float:
+    """Give what a charger understands that was granted so much: its registers, in amperes."""
+    profile = connector_profile(name)
+    limit = profile.current_limit
+    watts_per_A = 230.0 * profile.phases if limit.unit == "W" else 1.0
+    written = dict(limit_writes(profile, profile.limit_for(granted_A)))
+    if profile.enable is not None and written[profile.enable.point] == profile.enable.off:
+        return 0.0
+    held: set[float] = set()
+    for point_name in limit.points:
+        point = profile.points[point_name]
+        held.add(decode(point, encode(point, written[point_name])) / watts_per_A)  # type: ignore[operator]
+    (held_A,) = held
+    return held_A
+
+
+@pytest.mark.parametrize("name", profile_names("connectors"))
+def test_a_charger_gets_never_more_than_granted_and_never_less_than_a_car_needs(name: str) -> None:
+    profile = connector_profile(name)
+    least_A, most_A = profile.least_A, profile.current_limit.maximum
+    assert 6.0 <= least_A < 6.1
+    grants_A = [least_A, *np.arange(least_A, most_A, 0.037), most_A]
+    for granted_A in grants_A:
+        held_A = held_after(name, float(granted_A))
+        assert profile.current_limit.minimum - 1e-6 <= held_A <= granted_A + 1e-6
+        assert granted_A - held_A <= max(profile.step_A, 0.01) + 1e-6, "no more is lost than one step"
+    assert held_after(name, float(np.float32(least_A))) > 0.0, "as EVerest's C++ hands it on"
+    assert held_after(name, least_A - 0.2) == 0.0
+
+
+def test_the_minimum_of_a_charger_that_takes_steps_of_100_W_is_what_it_can_be_set_to() -> None:
+    profile = connector_profile("compleo_solo_duo")
+    assert profile.least_A == 6.09  # 4200 W on three phases are 6.087 A, 4100 W are 5.94 A
+    assert ConnectorConfig("lan", 1, profile).capabilities.min_current_A == 6.09
+    assert list(limit_writes(profile, profile.limit_for(6.09))) == [("limit", 4200.0)]
+    assert profile.limit_for(6.0) == 0.0
 
 
 @pytest.mark.parametrize("name", profile_names("connectors"))
@@ -155,6 +196,14 @@ def test_a_bad_profile_is_told_with_line_and_key(
     with pytest.raises(FileError) as caught:
         meter_profile(str(path))
     assert any(line.startswith(problem) for line in str(caught.value).splitlines()), str(caught.value)
+
+
+def test_steps_that_the_register_cannot_say_are_refused(tmp_path: Path) -> None:
+    text = (DIRECTORY / "connectors" / "generic.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "bad.yaml"
+    path.write_text(text.replace("limit: {address: 1}", "limit: {address: 1, scale: 0.4}"), encoding="utf-8")
+    with pytest.raises(FileError, match=r"current_limit\.step: its register takes multiples of 0\.4 A"):
+        connector_profile(str(path))
 
 
 def test_a_connector_that_could_not_be_paused_is_refused(tmp_path: Path) -> None:
