@@ -127,8 +127,8 @@ class Commands:
         Tells which of them are EVSEs.
     decides : bool
         This instance decides about EVSEs; a node passes on what others decide.
-    knows_surplus : bool
-        A meter tells what the sun leaves over.
+    knows_surplus : callable
+        Tells whether a meter shows what the sun leaves over.
     fuses_A : mapping of uuid to amperes
         The module's own nodes and their fuses.
     explain : callable
@@ -147,7 +147,7 @@ class Commands:
         ratings: Callable[[], Mapping[str, Rating]],
         evses: Callable[[], Collection[str]],
         decides: bool = True,
-        knows_surplus: bool = True,
+        knows_surplus: Callable[[], bool] = lambda: True,
         fuses_A: Mapping[str, float],
         explain: Callable[[str], str],
         status: Callable[[], JsonObject] = dict,
@@ -262,7 +262,7 @@ class Commands:
         self._known_evse(order.uuid)
         if not self._decides:
             raise RejectedError("a node passes limits on, order it of the manager above it")
-        if order.mode in FROM_SURPLUS and not self._knows_surplus:
+        if order.mode in FROM_SURPLUS and not self._knows_surplus():
             raise RejectedError(
                 f"mode {order.mode} needs a meter that tells of a surplus: "
                 "name one as grid.meter of the site file, or connect powermeter"

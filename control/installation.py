@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from control.site_sections import SiteSolarSection, SolarSection
 
 
+_METER_ONLY = NodeAttributes(fallback_A=0.0)
+"""Of a root of which nothing is known but that it has a meter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """The site as a whole.
@@ -106,7 +110,7 @@ def installation(
         source="site_file" if grid else "module_config",
     )
     if site_file is None:
-        meter_only = {own: NodeAttributes(fallback_A=0.0)} if has_powermeter else {}
+        meter_only = {own: _METER_ONLY} if has_powermeter else {}
         connected = {CONNECTED: NodeAttributes().stale_after_s} if has_powermeter else {}
         return Installation(
             OwnTree(root),
@@ -126,9 +130,10 @@ def installation(
 
     nodes: dict[str, NodeSection | GridSection] = {**site_file.nodes, **({own: grid} if grid else {})}
     evses: dict[str, EvseSection] = {**site_file.evses, **site_file.connectors}
-    if grid is None or not is_metered(grid):
-        _refuse_surplus(settings, evses)
-    return Installation(
+    attributes = {name: _node_attributes(node, is_metered=is_metered(node)) for name, node in nodes.items()}
+    if has_powermeter:
+        attributes.setdefault(own, _METER_ONLY)
+    place = Installation(
         OwnTree(
             root,
             {
@@ -142,7 +147,7 @@ def installation(
         ),
         Site(
             {name: _evse_attributes(evse) for name, evse in evses.items()},
-            {name: _node_attributes(node, is_metered=is_metered(node)) for name, node in nodes.items()},
+            attributes,
             _solar(site_file.solar, evses),
         ),
         {name: node.reserve for name, node in nodes.items()},
@@ -151,6 +156,9 @@ def installation(
         _engine(settings.engine, site_file.sharing),
         replace(settings.floor, by_evse_W=_floors_W(evses)),
     )
+    if not place.knows_surplus:
+        _refuse_surplus(settings, evses)
+    return place
 
 
 def _floors_W(evses: Mapping[str, EvseSection]) -> dict[str, float]:

@@ -31,6 +31,7 @@ from control.store import Store
 from control.suggestions import Suggestions
 from control.tree import Rating, evse_uuids, hardware_ratings, rating_of_fuse
 from control.workings import IN_THREADS, Workings
+from energy_management.modes import FROM_SURPLUS
 
 if TYPE_CHECKING:
     from bsp.phase_switch import Memory as PhaseMemory
@@ -84,6 +85,7 @@ class EnergySite:
         self._clock = clock
         self._workings = workings
         self._own = place.tree
+        self._has_root_meter = place.knows_surplus
         self._notices = Notices(outside.log)
         self._orders = Orders(place.site.evses, place.reserves_A, on_change=self.wake, floor=place.floor)
         self._store = Store(settings.state_file, outside.log, self._notices)
@@ -125,7 +127,7 @@ class EnergySite:
             ratings=self._ratings,
             evses=self._evses,
             decides=node is None,
-            knows_surplus=place.knows_surplus,
+            knows_surplus=self._knows_surplus,
             fuses_A=place.tree.fuses_A,
             explain=self._role.explain,
             status=self.status,
@@ -250,9 +252,28 @@ class EnergySite:
         self._notices.clear("step", "limits are computed again")
         if decision:
             self.meters.doubt(decision.request["uuid"], dict(decision.report.complaints))
+            self._notices.keep_only("sun/", self._without_sun(decision), "has what its mode needs again")
             self._suggestions.learnt(decision.report.learnt_rotations)
             self._observers.on_decision(decision, self._role.state)
         return min(self._role.due_s, self._orders.next_expiry(now))
+
+    def _knows_surplus(self) -> bool:
+        """Whether a meter of the root shows what the sun leaves over; that of a trunk comes with its request."""
+        decision = self.decision
+        return self._has_root_meter or (
+            decision is not None and decision.request["uuid"] in decision.readings
+        )
+
+    def _without_sun(self, decision: Decision) -> dict[str, str]:
+        """Say who was ordered a mode that needs the sun while a meter showed it, as before a restart.
+
+        The mode stays. It gives no more than its minimum then, and a car must not charge with all there is
+        because a meter is gone.
+        """
+        if self._knows_surplus():
+            return {}
+        modes = {limits["uuid"]: decision.modes.get(limits["uuid"]) for limits in decision.limits}
+        return {uuid: _no_sun(uuid, mode) for uuid, mode in modes.items() if mode in FROM_SURPLUS}
 
     def _on_phases(self, connector: str, memory: PhaseMemory) -> None:
         self._memory.note_phases(connector, memory)
@@ -297,6 +318,14 @@ class EnergySite:
 
     def _publish_request(self, request: JsonObject) -> None:
         self._everest.publish("energy_grid", "energy_flow_request", request)
+
+
+def _no_sun(uuid: str, mode: str | None) -> str:
+    has = "its minimum" if mode == "minpv" else "nothing"
+    return (
+        f"{uuid}: mode {mode} gives it {has}, no meter tells of a surplus any more: "
+        "name one as grid.meter, connect powermeter, or order another mode"
+    )
 
 
 def _broker(everest: Broker, site_file: SiteFile | None) -> Broker:

@@ -32,7 +32,7 @@ class Fixture:
             },
             evses=lambda: "ab",
             decides=decides,
-            knows_surplus=knows_surplus,
+            knows_surplus=lambda: knows_surplus,
             fuses_A={"grid": 63.0},
             explain=lambda uuid: f"{uuid} has what it asked for",
             status=lambda: {"evses": 2},

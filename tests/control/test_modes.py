@@ -87,6 +87,14 @@ evses:
         assert not installation(Settings("grid"), unmetered).knows_surplus
         assert not installation(Settings("grid"), None).knows_surplus
 
+    def test_a_connected_powermeter_is_that_of_the_root_whatever_the_site_file_leaves_out(
+        self, tmp_path: Path
+    ) -> None:
+        site_file = load_site(written(tmp_path, "evses: {a: {mode: pv}}"))
+        place = installation(Settings("grid", fuse_limit_A=32.0), site_file, has_powermeter=True)
+        assert place.knows_surplus
+        assert place.site.nodes["grid"].fallback_A == 0.0, "nothing is free before it is measured"
+
 
 @pytest.fixture
 def instances() -> Iterator[list[Instance]]:
@@ -103,7 +111,8 @@ def order(instance: Instance, uuid: str, mode: object) -> JsonObject:
 def live(instance: Instance) -> None:
     for name in instance.children:
         instance.ask(name, evse(name))
-    instance.measure(0, 0, 0)
+    if instance.has_powermeter:
+        instance.measure(0, 0, 0)
     instance.step()
 
 
@@ -158,6 +167,39 @@ class TestCommand:
         second = start(instances, **config)
         live(second)
         assert (allocation(second)["a"]["mode"], allocation(second)["a"]["current_A"]) == ("off", 0)
+
+    @pytest.mark.parametrize(
+        ("mode", "granted_A", "gives"), [("pv", 0.0, "nothing"), ("minpv", 6.0, "its minimum")]
+    )
+    def test_without_the_meter_that_it_needs_a_stored_mode_gives_no_more_than_the_minimum(
+        self, instances: list[Instance], tmp_path: Path, mode: str, granted_A: float, gives: str
+    ) -> None:
+        """The sun's meter is gone after a restart; that must not let a car charge with all there is."""
+        config = {"fuse_limit_A": 32, "state_file": str(tmp_path / "state")}
+        first = start(instances, **config)
+        live(first)
+        order(first, "a", mode)
+        live(first)
+        assert first.log.at("warning") == []
+        first.site.stop()
+        second = start(instances, has_powermeter=False, **config)
+        for _ in range(5):
+            live(second)
+        assert allocation(second)["a"]["current_A"] == granted_A
+        assert allocation(second)["b"]["current_A"] > 6.0
+        said = (
+            f"a: mode {mode} gives it {gives}, no meter tells of a surplus any more: "
+            "name one as grid.meter, connect powermeter, or order another mode"
+        )
+        assert second.log.at("warning") == [said], "once"
+        assert said in second.site.status()["degraded"]
+        assert order(second, "a", mode)["status"] == "Rejected"
+        assert order(second, "a", "now")["status"] == "Accepted"
+        for _ in range(20):
+            live(second)
+            second.settle()
+        assert second.site.status()["degraded"] == []
+        assert allocation(second)["a"]["current_A"] == 16.0
 
     def test_who_goes_on_whatever_is_decided_counts_whatever_its_mode(
         self, instances: list[Instance]

@@ -48,7 +48,8 @@ class EverestPlayed:
 class Instance:
     """An instance called grid with two children."""
 
-    def __init__(self, *, has_trunk: bool = False, **config: Any) -> None:
+    def __init__(self, *, has_trunk: bool = False, has_powermeter: bool = True, **config: Any) -> None:
+        self.has_powermeter = has_powermeter
         self.clock = VirtualClock()
         self.log = RecordingLog()
         self.everest = EverestPlayed()
@@ -57,7 +58,13 @@ class Instance:
         self.site = EnergySite(
             Settings.from_config("grid", config),
             None,
-            Outside(dict(self.children), self.everest, self.log, has_trunk=has_trunk, has_powermeter=True),
+            Outside(
+                dict(self.children),
+                self.everest,
+                self.log,
+                has_trunk=has_trunk,
+                has_powermeter=has_powermeter,
+            ),
             self.clock,
         )
 
