@@ -5,13 +5,19 @@ Needs Home Assistant 2024.11 or newer, https://www.home-assistant.io/integration
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from control.clock import Instant
 from control.schedules import JsonObject
 from energy_management.modes import MODES
 
 PREFIX = "homeassistant/device"
+DEVICES = f"{PREFIX}/+/config"
+"""Where devices of everybody are announced."""
+GONE_AFTER_S = 60.0
+"""What people have set for a device is lost when it is taken away: who comes a little late keeps it."""
 LONGEST_STATE = 255
 """Home Assistant takes no longer ones."""
 
@@ -67,6 +73,8 @@ _SENSORS: dict[str, dict[str, JsonObject]] = {
 class HomeAssistant:
     """Announces each part of the site when it is first seen, and takes it away when it is gone.
 
+    What an instance before this one has announced, and has not come back a minute after the start, is gone.
+
     Parameters
     ----------
     owner : str
@@ -81,7 +89,10 @@ class HomeAssistant:
         self._owner = owner
         self._root = root
         self._retain = retain
-        self._announced: set[str] = set()
+        self._announced: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._left: set[str] = set()
+        self._began_s: float | None = None
 
     def show(self, name: str, state: JsonObject | None) -> None:
         """Take note of a state, by its name."""
@@ -91,11 +102,36 @@ class HomeAssistant:
         device_id = _plain(f"{self._owner}_{kind}_{unquote(quoted)}")
         topic = f"{PREFIX}/{device_id}/config"
         if state is None:
-            self._announced.discard(name)
+            self._announced.pop(name, None)
             self._retain(topic, None)
         else:
-            self._announced.add(name)
+            self._announced[name] = topic
             self._retain(topic, self._device(device_id, kind, name, unquote(quoted)))
+
+    def heard(self, topic: str, payload: bytes) -> None:
+        """Take note of a device that somebody has announced before, if it was an instance of this module."""
+        if topic.startswith(f"{PREFIX}/{_plain(self._owner)}_") and self._is_own(payload):
+            with self._lock:
+                self._left.add(topic)
+
+    def tidy(self, now: Instant) -> None:
+        """Take away the devices of before that are gone."""
+        if self._began_s is None:
+            self._began_s = now.monotonic_s
+        if now.monotonic_s - self._began_s < GONE_AFTER_S:
+            return
+        with self._lock:
+            left, self._left = self._left, set()
+        for topic in left.difference(self._announced.values()):
+            self._retain(topic, None)
+
+    def _is_own(self, payload: bytes) -> bool:
+        """Whether a device shows the state of this module: others may be called like it."""
+        try:
+            components = json.loads(payload)["components"].values()
+            return {component["availability_topic"] for component in components} == {f"{self._root}/online"}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return False
 
     def _device(self, device_id: str, kind: str, name: str, title: str) -> JsonObject:
         components = {

@@ -55,6 +55,7 @@ class MqttApi:
         self._lock = threading.Lock()
         """Who publishes what stays holds it: the last word is the newest."""
         self._retained: dict[str, bytes] = {}
+        self._heard: dict[str, Callable[[str, bytes], None]] = {}
         self._complaint: str | None = None
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, transport="unix" if broker.socket_path else "tcp"
@@ -84,6 +85,18 @@ class MqttApi:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def hear(self, topics: str, take: Callable[[str, bytes], None]) -> None:
+        """Have what is retained at topics of others handed over after each connect; call it before `start`.
+
+        Parameters
+        ----------
+        topics : str
+            A topic filter.
+        take : callable
+            Called in the thread of the connection with topic and payload.
+        """
+        self._heard[topics] = take
+
     def show(self, name: str, state: JsonObject | None) -> None:
         """Publish a state below the own root, now or as soon as the broker is there; None takes it away."""
         self.retain(f"{self.root}/{name}", state)
@@ -105,6 +118,8 @@ class MqttApi:
         self._complaint = None
         self._log.info(f"MQTT API: connected to {self._broker}, topics {self.root}/…")
         client.subscribe([(f"{self.root}/{name}", QOS) for name in ("command/+", *STATES)])
+        for topics in self._heard:
+            client.subscribe(topics, QOS)
         with self._lock:
             for topic, payload in {f"{self.root}/online": b"true", **self._retained}.items():
                 client.publish(topic, payload, QOS, retain=True)
@@ -123,6 +138,9 @@ class MqttApi:
             self._log.warning(f"MQTT API: {complaint}")
 
     def _on_message(self, client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        if not message.topic.startswith(f"{self.root}/"):
+            self._on_others(client, message)
+            return
         if not message.topic.startswith(f"{self.root}/command/"):
             self._on_state(client, message)
             return
@@ -133,6 +151,15 @@ class MqttApi:
             else self._answer(name, bytes(message.payload))
         )
         self._client.publish(f"{self.root}/reply/{name}", json.dumps(answer), QOS)
+
+    def _on_others(self, client: mqtt.Client, message: mqtt.MQTTMessage) -> None:
+        """Hand over what was there before."""
+        for topics, take in self._heard.items():
+            if mqtt.topic_matches_sub(topics, message.topic):
+                if message.retain:
+                    take(message.topic, bytes(message.payload))
+                else:  # of now: that of before has come
+                    client.unsubscribe(topics)
 
     def _on_state(self, client: mqtt.Client, message: mqtt.MQTTMessage) -> None:
         """Take away a state of before that this instance does not have."""

@@ -21,6 +21,7 @@ from control.telemetry import Sink, Telemetry
 from energy_management import ManagerState
 
 if TYPE_CHECKING:
+    from control.home_assistant import HomeAssistant
     from control.metrics import Metrics, Statistics
     from control.mqtt_api import MqttApi
 
@@ -66,8 +67,14 @@ class Observers:
                 statistics=statistics,
                 clock=clock,
             )
-        sinks = [*_everest(outside), *_over_mqtt(settings, broker, self._mqtt)]
-        self._telemetry = Telemetry(states, sinks, clock, notices)
+        assistant = _home_assistant(settings, broker, self._mqtt)
+        sinks = [
+            *_everest(outside),
+            *([self._mqtt.show] if self._mqtt else []),
+            *([assistant.show] if assistant else []),
+        ]
+        afterwards = [assistant.tidy] if assistant else []
+        self._telemetry = Telemetry(states, sinks, clock, notices, afterwards)
 
     def start(self) -> None:
         """Begin to show; what cannot be shown stops nothing else."""
@@ -115,13 +122,11 @@ def _mqtt(settings: Settings, broker: Broker, outside: Outside, commands: Comman
     return MqttApi(broker, settings.module_id, commands.call, outside.log)
 
 
-def _over_mqtt(settings: Settings, broker: Broker, mqtt: MqttApi | None) -> list[Sink]:
-    if mqtt is None:
-        return []
-    sinks: list[Sink] = [mqtt.show]
-    if settings.home_assistant:
-        from control.home_assistant import HomeAssistant  # noqa: PLC0415 - see above
+def _home_assistant(settings: Settings, broker: Broker, mqtt: MqttApi | None) -> HomeAssistant | None:
+    if mqtt is None or not settings.home_assistant:
+        return None
+    from control.home_assistant import DEVICES, HomeAssistant  # noqa: PLC0415 - see above
 
-        owner = f"{broker.prefix}{settings.module_id}"
-        sinks.append(HomeAssistant(owner, mqtt.root, mqtt.retain).show)
-    return sinks
+    assistant = HomeAssistant(f"{broker.prefix}{settings.module_id}", mqtt.root, mqtt.retain)
+    mqtt.hear(DEVICES, assistant.heard)
+    return assistant

@@ -258,7 +258,7 @@ class EnergySite:
         return min(self._role.due_s, self._orders.next_expiry(now))
 
     def _knows_surplus(self) -> bool:
-        """Whether a meter of the root shows what the sun leaves over; that of a trunk comes with its request."""
+        """Whether a meter of the root shows what the sun leaves over; that of a trunk is in its request."""
         decision = self.decision
         return self._has_root_meter or (
             decision is not None and decision.request["uuid"] in decision.readings

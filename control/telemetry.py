@@ -32,12 +32,22 @@ class Telemetry:
         EVerest, MQTT.
     notices : Notices
         Told when something cannot be shown.
+    afterwards : sequence of callable
+        Called with the time when everything has been shown.
     """
 
-    def __init__(self, states: States, sinks: Sequence[Sink], clock: Clock, notices: Notices) -> None:
+    def __init__(
+        self,
+        states: States,
+        sinks: Sequence[Sink],
+        clock: Clock,
+        notices: Notices,
+        afterwards: Sequence[Callable[[Instant], None]] = (),
+    ) -> None:
         self._states = states
         self._sinks = sinks
         self._notices = notices
+        self._afterwards = afterwards
         self._shown: dict[str, JsonObject] = {}
         self._loop = ControlLoop(self.show, EVERY_S, clock, self._on_failure, name="telemetry")
 
@@ -61,6 +71,8 @@ class Telemetry:
             if self._shown.get(name) != lasting:
                 self._shown[name] = lasting
                 self._hand_on(name, state)
+        for tidy in self._afterwards:
+            tidy(now)
         self._notices.clear("telemetry", "telemetry: states are shown again")
 
     def _hand_on(self, name: str, state: JsonObject | None) -> None:

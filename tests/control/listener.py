@@ -53,6 +53,10 @@ class Listener:
     def send(self, name: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(f"{ROOT}{name}", payload, 1, retain)
 
+    def retain(self, topic: str, value: Any) -> None:
+        """Publish something that stays, at any topic, and wait until the broker has it."""
+        self._client.publish(topic, json.dumps(value), 1, retain=True).wait_for_publish(WITHIN_S)
+
     def close(self) -> None:
         """Leave nothing on the broker that another test could take for its own."""
         for topic in self._topics:

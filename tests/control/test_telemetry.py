@@ -13,6 +13,7 @@ import pytest
 from control.broker import Broker
 from control.clock import Instant, system_clock
 from control.everest import Outside
+from control.home_assistant import GONE_AFTER_S, HomeAssistant
 from control.mqtt_schema import COMMANDS, TOPICS, schema
 from control.notices import Notices
 from control.settings import Settings
@@ -236,6 +237,87 @@ def test_two_installations_on_one_broker_have_devices_of_their_own(
     assert not left & right
     for site in sites:
         site.stop()
+
+
+def test_devices_of_what_was_taken_out_of_the_site_are_taken_away_and_nobody_elses(
+    shared_mosquitto: str, listener: Listener
+) -> None:
+    module = f"grid_{uuid4()}"
+
+    def device(name: str, of: str = module) -> str:
+        return f"homeassistant/device/{of}_evse_{name}/config"
+
+    def announce(name: str, of: str) -> None:
+        """As a neighbour does, whose name begins with ours."""
+        neighbour = HomeAssistant(of, f"everest_api/energy_manager/{of}", listener.retain)
+        neighbour.show(f"evse/{name}", {"uuid": name})
+
+    def run(*evses: str) -> tuple[EnergySite, VirtualClock]:
+        for name in evses:
+            listener.newest.pop(device(name), None)
+        settings = Settings.from_config(
+            module, {"fuse_limit_A": 32, "mqtt_api": True, "home_assistant": True, "child_timeout_s": 3600.0}
+        )
+        outside = Outside(
+            {name: Child() for name in evses},
+            EverestPlayed(),
+            RecordingLog(),
+            broker=broker_of(shared_mosquitto),
+        )
+        clock = VirtualClock()
+        site = EnergySite(settings, None, outside, clock)
+        site.start()
+        for name in evses:
+            site.handlers.request(name, evse(name))
+        site.wake()
+        listener.wait(lambda seen: all(seen.get(device(name)) for name in evses))
+        return site, clock
+
+    neighbour = f"{module}_evse"
+    announce("b", neighbour)
+    listener.retain(f"homeassistant/device/{module}_evse_mine/config", {"device": {"name": "by hand"}})
+    run("stays", "gone")[0].stop()
+    site, clock = run("stays")
+    clock.advance(GONE_AFTER_S + 1)
+    listener.wait(lambda seen: seen[device("gone")] is None)
+    assert listener.newest[device("stays")]
+    assert listener.newest[device("b", neighbour)], "a module called like ours with more behind it"
+    assert listener.newest[f"homeassistant/device/{module}_evse_mine/config"]
+    site.stop()
+
+
+def test_a_device_is_not_taken_away_from_who_comes_a_little_late() -> None:
+    retained: list[tuple[str, Json | None]] = []
+    before = HomeAssistant("grid", "root/grid", lambda topic, value: retained.append((topic, value)))
+    for name in ("late", "gone"):
+        before.show(f"evse/{name}", {"uuid": name})
+    messages = [(topic, json.dumps(value).encode()) for topic, value in retained]
+    retained.clear()
+    clock = VirtualClock()
+    now = HomeAssistant("grid", "root/grid", lambda topic, value: retained.append((topic, value)))
+    for topic, payload in messages:
+        now.heard(topic, payload)
+    now.tidy(clock())
+    now.tidy(clock.advance(GONE_AFTER_S - 1))
+    assert retained == []
+    now.show("evse/late", {"uuid": "late"})
+    now.tidy(clock.advance(2))
+    now.tidy(clock.advance(2))
+    assert [(topic, value is not None) for topic, value in retained] == [
+        ("homeassistant/device/grid_evse_late/config", True),
+        ("homeassistant/device/grid_evse_gone/config", False),
+    ]
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"{", b'{"components": {}}', b'{"components": {"a": 1}}'])
+def test_what_is_no_device_of_ours_is_left_alone(payload: bytes) -> None:
+    retained: list[str] = []
+    clock = VirtualClock()
+    assistant = HomeAssistant("grid", "root/grid", lambda topic, _: retained.append(topic))
+    assistant.heard("homeassistant/device/grid_evse_a/config", payload)
+    assistant.tidy(clock())
+    assistant.tidy(clock.advance(2 * GONE_AFTER_S))
+    assert retained == []
 
 
 def test_the_broker_is_the_one_that_the_site_file_names(
