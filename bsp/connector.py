@@ -22,6 +22,7 @@ from bsp.phase_driver import PhaseDriver
 from bsp.phase_terms import Seen
 from bsp.profile import ConnectorProfile
 from bsp.transport import BusError, RefusedError
+from bsp.waking import Waking
 from energy_management.measurement import Reading
 
 __all__ = ["Connector", "ConnectorLimit", "ConnectorStatus"]
@@ -116,6 +117,7 @@ class Connector:
         self._unseen = 0
         self._unseen_why = ""
         self._guard = guard or OverdrawGuard()
+        self._waking = Waking()
         self.phases = phases
         self._names = status_reads(profile)
 
@@ -353,9 +355,11 @@ class Connector:
         status = connector_status(self._profile, sample, self._external())
         mismatch = self._verify(status.limit_A)
         kind, fault = self._latched_fault()
+        limit_A = status.limit_A if status.limit_A is not None else self._may_hold_A
         return replace(
             status,
-            limit_A=status.limit_A if status.limit_A is not None else self._may_hold_A,
+            limit_A=limit_A,
+            is_waking=self._waking.may_begin(status.taken_at, status.state, limit_A),
             active_phases=self._active_phases(status),
             fault=fault or mismatch or status.fault,
             fault_kind=kind,

@@ -49,6 +49,8 @@ class ConnectorStatus:
         What the plugged cable carries, where the charger tells.
     note : str or None
         What is wrong, though it charges as it should.
+    is_waking : bool
+        The car does not draw, and may still begin: it has been offered current only just now.
     can_switch_phases : bool
         False if the charger cannot, as it is built and set up, or a lock or a fault of a contact forbids it.
     """
@@ -64,6 +66,7 @@ class ConnectorStatus:
     fault_kind: FaultKind = "charger"
     cable_A: float | None = None
     note: str | None = None
+    is_waking: bool = False
     can_switch_phases: bool = True
 
 

@@ -114,12 +114,13 @@ def energy_flow_request(
 def evse_state(status: ConnectorStatus) -> str:
     """Tell EVerest's ``EvseState`` of a connector.
 
-    A car that is connected and does not draw, though it may, has paused by itself; one that may not is
-    waiting for energy, which EvseManager calls PrepareCharging.
+    A car that is connected and does not draw, though it may, has paused by itself. One that may not waits for
+    energy, and one that has been offered some only just now may be about to begin: EvseManager calls both
+    PrepareCharging.
     """
     if status.fault is not None:
         return "Disabled"
-    if status.state == "B" and status.limit_A:
+    if status.state == "B" and status.limit_A and not status.is_waking:
         return "PausedEV"
     return _EVSE_STATE[status.state]
 

@@ -20,6 +20,8 @@ class CarModel:
         Range of the onboard charger per phase; offered less than the minimum it draws nothing.
     reaction_s : float
         Dead time between a change of the pilot and the first change of the current.
+    wakes_after_s : float
+        How long it takes to ask for current (state C) that is offered after none was.
     ramp_A_per_s : float
         How fast the current moves. With `reaction_s` it must cover the whole range within the 5 s that
         IEC 61851-1 gives a car to follow the pilot.
@@ -37,6 +39,7 @@ class CarModel:
     max_current_A: float = 16.0
     min_current_A: float = 6.0
     reaction_s: float = 0.5
+    wakes_after_s: float = 0.0
     ramp_A_per_s: float = 8.0
     capacity_Wh: float = 60_000.0
     taper_from: float = 0.8
@@ -79,12 +82,18 @@ class Car:
         self._noticed_A = 0.0
         self._coming: deque[tuple[float, float]] = deque()
         self._last_offer_A = 0.0
+        self._offered_s = 0.0
         self._age_s = 0.0
 
     @property
     def wants_energy(self) -> bool:
         """Whether the battery is below its target, and the car awake."""
         return self.soc < self.target_soc and not self.asleep
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for the current that it is offered, or would."""
+        return self.wants_energy and self._offered_s >= self.model.wakes_after_s
 
     @property
     def is_settled(self) -> bool:
@@ -96,7 +105,7 @@ class Car:
         self.asleep = False
         self._interruptions = 0
         self._coming.clear()
-        self._noticed_A = self._last_offer_A = 0.0
+        self._noticed_A = self._last_offer_A = self._offered_s = 0.0
 
     @property
     def current_A(self) -> Vector3:
@@ -137,6 +146,7 @@ class Car:
     def _notice(self, dt_s: float, offer_A: float) -> None:
         """Pass the offer on after the dead time."""
         self._age_s += dt_s
+        self._offered_s = self._offered_s + dt_s if offer_A > 0.0 else 0.0
         if offer_A != self._last_offer_A:
             self._count_interruption(offer_A)
             self._last_offer_A = offer_A

@@ -100,7 +100,7 @@ class ChargePoint:
         if self.car is None:
             return "A"
         drawing = max(self.car.current_A) >= IDLE_A
-        return "C" if drawing or (self._offer_A > 0.0 and self.car.wants_energy) else "B"
+        return "C" if drawing or (self._offer_A > 0.0 and self.car.asks) else "B"
 
     @property
     def phases(self) -> int:

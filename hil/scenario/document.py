@@ -39,6 +39,7 @@ class CarSection(Section, frozen=True, kw_only=True):
     min_current: Amperes | None = None
     capacity: str | None = None
     reaction: Seconds | None = None
+    wakes: Seconds | None = None
     ramp: Amperes | None = None
     sleeps_after: int | None = None
     cable: Amperes | None = None

@@ -223,6 +223,7 @@ class _Reader:
                 ("max_current_A", car.max_current),
                 ("min_current_A", car.min_current),
                 ("reaction_s", car.reaction),
+                ("wakes_after_s", car.wakes),
                 ("ramp_A_per_s", car.ramp),
                 ("sleeps_after", car.sleeps_after),
             )

@@ -9,6 +9,7 @@ import pytest
 from bsp.connector import Connector, ConnectorLimit
 from bsp.connector_registers import ConnectorStatus
 from bsp.device import Device
+from bsp.leaf import evse_state
 from bsp.overdraw import OverdrawGuard
 from bsp.phase_choice import phase_driver
 from bsp.profile import ConnectorProfile, connector_profile
@@ -478,3 +479,15 @@ def test_a_car_that_draws_too_much_is_paused_until_it_leaves() -> None:
         assert (await bench.cycle(after_s=1.0)).fault is None
 
     bench.run(work)
+
+
+def test_a_car_that_takes_a_while_to_begin_is_not_said_to_have_paused_itself() -> None:
+    async def work(bench: Bench) -> None:
+        states = []
+        for limit_A, state in ((0.0, "B"), (10.0, "B"), (10.0, "B"), (10.0, "C"), (10.0, "B")):
+            bench.point.state = state
+            bench.connector.enforce(ConnectorLimit(limit_A, valid_for_s=900.0))
+            states.append(evse_state(await bench.cycle(after_s=5.0)))
+        assert states == ["PrepareCharging", "PrepareCharging", "PrepareCharging", "Charging", "PausedEV"]
+
+    Bench(HEIDELBERG).run(work)

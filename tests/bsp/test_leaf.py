@@ -71,6 +71,7 @@ def test_the_cable_limits_what_the_tree_may_give(
         (ConnectorStatus(0.0, "B", limit_A=0.0), "PrepareCharging"),
         (ConnectorStatus(0.0, "B", limit_A=None), "PrepareCharging"),
         (ConnectorStatus(0.0, "B", limit_A=10.0), "PausedEV"),
+        (ConnectorStatus(0.0, "B", limit_A=10.0, is_waking=True), "PrepareCharging"),
         (ConnectorStatus(0.0, "C", limit_A=10.0), "Charging"),
         (ConnectorStatus(0.0, "D", limit_A=10.0), "Charging"),
         (ConnectorStatus(0.0, "E"), "Disabled"),

@@ -141,3 +141,16 @@ def test_never_more_than_the_highest_limit_in_reach(history: list[tuple[float, f
             now += STEP_S
             recent = max(value for at, value in allowed if at >= now - 10.5)
             assert max(point.current_A) <= recent + 1e-9
+
+
+def test_a_car_that_wakes_slowly_asks_for_current_after_each_pause_only_then() -> None:
+    point = ChargePoint(car=Car(CarModel(wakes_after_s=8.0)))
+    for _ in range(2):
+        point.set_limit(16.0)
+        run(point, 7.0)
+        assert (point.state, point.is_settled, point.current_A[0]) == ("B", False, 0.0)
+        run(point, 8.0)
+        assert (point.state, point.current_A[0]) == ("C", 16.0)
+        point.set_limit(0.0)
+        run(point, 10.0)
+        assert (point.state, point.is_settled) == ("B", True)
