@@ -354,6 +354,11 @@ def _restarts(world: World) -> None:
     world.module.start()
 
 
+@EVENTS.add("the powermeter is taken away", "out of EVerest's config, while the module is killed")
+def _disconnected(world: World) -> None:
+    world.module.has_powermeter = False
+
+
 @EVENTS.add("the state file is damaged", "while the module is killed")
 def _damaged(world: World) -> None:
     world.module.damage_state()

@@ -57,6 +57,8 @@ class VirtualModule:
     ----------
     lines : mapping of str to Line
         The buses.
+    has_powermeter : bool
+        EVerest's is connected, when an instance starts.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class VirtualModule:
         self.log = _Log(log)
         self._write = log
         self._has_trunk, self._problem = scenario.has_trunk, scenario.problem
-        self._has_powermeter = scenario.has_powermeter
+        self.has_powermeter = scenario.has_powermeter
         links = scenario.site.buses
         self.lines: Mapping[str, Line] = {
             name: MemoryLine(stage.buses[name], link)
@@ -113,7 +115,7 @@ class VirtualModule:
             {name: self._way(evse) for name, evse in self._everest.items()},
             _Everest(self._write),
             self.log,
-            has_powermeter=self._has_powermeter,
+            has_powermeter=self.has_powermeter,
             has_trunk=self._has_trunk,
         )
         workings = Workings(self._make_loop, self._make_dispatcher, self._make_bridge)
@@ -156,7 +158,7 @@ class VirtualModule:
             self._published_at_s[name] = self._clock.now_s
             self._site.handlers.request(name, _request(evse, self._clock))
             evse.is_urgent = False
-        if self._has_powermeter and (all_of_them or self._is_due(CONNECTED)):
+        if self.has_powermeter and (all_of_them or self._is_due(CONNECTED)):
             self._published_at_s[CONNECTED] = self._clock.now_s
             now = self._clock()
             reading = replace(self._stage.read_grid(), taken_at=now.monotonic_s)
