@@ -152,8 +152,7 @@ class LiveRun(Run):
                 self._setting.tell(f"{self._setting.stop.reason}; every real charger goes to its safe state")
         finally:
             self._ended_s = min(self._clock.script_s, self._scenario.lasts_s)
-            assert isinstance(self.module, LiveModule)
-            await self.module.end()
+            await self._end()
 
     def outcome(self) -> Outcome:
         """Put everything together, and judge it if it has run to its end."""

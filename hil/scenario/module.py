@@ -17,6 +17,7 @@ from control.meters import CONNECTED
 from control.powermeter import powermeter_of
 from control.settings import Settings, SettingsError
 from control.site import EnergySite
+from control.store.history import SessionRow, sessions
 from control.workings import Workings
 from hil.scenario.clock import SiteClock
 from hil.scenario.evse import Evse
@@ -147,6 +148,18 @@ class VirtualModule:
         if self._bridge is not None:
             self._bridge.kill()
         self._forget()
+
+    async def end(self) -> None:
+        """Stop it for good, and wait until every connector has its fallback, or does not answer."""
+        bridge = self._bridge
+        self.stop()
+        if bridge is not None:
+            await bridge.ended()
+
+    def sessions(self) -> list[SessionRow]:
+        """Read what the instances have written down of charging; nothing where they keep no state."""
+        path = self._settings.state_file
+        return sessions(path) if path is not None and path.exists() else []
 
     def publish(self, *, all_of_them: bool = False) -> None:
         """Have EVerest's EVSEs and its grid meter publish, those that are due."""

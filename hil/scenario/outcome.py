@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from control.store.history import SessionRow
 from hil.scenario.recording import LogEntry, Series, Spell, phase_names
 
 
@@ -74,6 +75,8 @@ class Outcome:
         Why it had what it had.
     moves : list of Move
         Phases that changed.
+    sessions : list of SessionRow
+        What the module has kept of charging.
     opened_under_load : mapping of EVSE to int
         Contactors of charge points that had to cut off a car.
     tripped_at_s : mapping of node to seconds
@@ -104,6 +107,7 @@ class Outcome:
     log: list[LogEntry]
     reasons: Mapping[str, list[Spell]]
     moves: list[Move]
+    sessions: list[SessionRow]
     opened_under_load: Mapping[str, int]
     tripped_at_s: Mapping[str, float]
     hottest: Mapping[str, float]

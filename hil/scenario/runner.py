@@ -18,6 +18,7 @@ from pathlib import Path
 from control.clock import Instant
 from control.manager import Decision
 from control.schedules import JsonObject
+from control.store.history import SessionRow
 from control.tree import limits_now, walk
 from hil.scenario.agenda import Agenda
 from hil.scenario.claims import ASSERTIONS, Look
@@ -119,6 +120,7 @@ class Run:
         self._world = World(scenario, self._stage, self.module, self._clock)
         self._agenda = Agenda(self._world)
         self._moves: list[Move] = []
+        self._sessions: list[SessionRow] = []
         self._phases = {name: evse.point.phase_switches for name, evse in self._stage.evses.items()}
         self._under_load = dict.fromkeys(self._stage.evses, 0)
         self._states = {name: States() for name in self._stage.evses}
@@ -154,8 +156,12 @@ class Run:
             tick_s = min(tick_s, self._agenda.next_s - now_s, lasts_s - now_s)
             await asyncio.sleep(max(tick_s, 1e-3))
             self._live(self._clock.now_s - now_s)
-        self.module.kill()
-        await asyncio.sleep(0.01)
+        await self._end()
+
+    async def _end(self) -> None:
+        """Stop the module, and keep what it has written down."""
+        await self.module.end()
+        self._sessions = self.module.sessions()
 
     def _live(self, seconds: float) -> None:
         """Bring everything to the present, after so much time."""
@@ -189,6 +195,7 @@ class Run:
             log=self._log,
             reasons={name: states.spells for name, states in self._reasons.items()},
             moves=self._moves,
+            sessions=self._sessions,
             opened_under_load={name: evse.point.opened_under_load for name, evse in stage.evses.items()},
             tripped_at_s=dict(stage.tripped_at_s),
             hottest={name: breaker.hottest for name, breaker in stage.breakers.items()},

@@ -3,7 +3,7 @@
 Each module adds its sentences to the language when it is imported.
 """
 
-from hil.scenario.claims import conduct, currents
+from hil.scenario.claims import conduct, currents, history
 from hil.scenario.claims.look import ASSERTIONS, METER_A, Look
 
-__all__ = ["ASSERTIONS", "METER_A", "Look", "conduct", "currents"]
+__all__ = ["ASSERTIONS", "METER_A", "Look", "conduct", "currents", "history"]

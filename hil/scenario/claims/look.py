@@ -40,6 +40,10 @@ class Look:
         grid = {self._scenario.nodes[0]: site.grid} if site.grid is not None else {}
         return [name for name, part in {**grid, **site.nodes}.items() if part.meter == meter]
 
+    def evse_of(self, car: str) -> str:
+        """Where a car is planned to charge."""
+        return self._scenario.cars[car].evse
+
     def event(self, text: str) -> Spell:
         """Find the one event with these words."""
         found = [event for event in self.outcome.events if text in event.text]
