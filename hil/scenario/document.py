@@ -117,6 +117,21 @@ class EverestSection(Section, frozen=True, kw_only=True):
     measured: bool = True
 
 
+class EverestNodeSection(Section, frozen=True, kw_only=True):
+    """A node of EVerest between the module and some of its EVSEs, with a meter of its own.
+
+    Attributes
+    ----------
+    fuse : Amperes
+        Its rating, in EVerest's config; the module learns it, and what its meter shows, by its request.
+    evses : list of str
+        Who is behind it.
+    """
+
+    fuse: Amperes
+    evses: list[str]
+
+
 class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert"}):
     """The whole file.
 
@@ -132,7 +147,7 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
         A site file: its path, relative to this file, or its content.
     settings : mapping
         The module's config, by the names of its manifest.
-    cars, house, pv, loads, everest
+    cars, house, pv, loads, everest, everest_nodes
         Who is there.
     wiring : mapping of EVSE to rotation
         How it is really wired, where the site file does not know or is wrong.
@@ -164,6 +179,7 @@ class Document(Section, frozen=True, kw_only=True, rename={"assertions": "assert
     pv: SunSection | None = None
     loads: dict[str, LoadSection] = msgspec.field(default_factory=dict)
     everest: dict[str, EverestSection] = msgspec.field(default_factory=dict)
+    everest_nodes: dict[str, EverestNodeSection] = msgspec.field(default_factory=dict)
     wiring: dict[str, PhaseRotation] = msgspec.field(default_factory=dict)
     cables: dict[str, str] = msgspec.field(default_factory=dict)
     events: dict[str, Any] = msgspec.field(default_factory=dict)

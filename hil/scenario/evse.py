@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from energy_management.measurement import Vector3
@@ -84,6 +85,17 @@ class Evse:
             self.point.advance(dt_s)
         elif self.manager.advance(dt_s):
             self.is_urgent = True
+
+    def request(self, now: datetime) -> dict[str, Any]:
+        """Give the request that EVerest's module publishes now, for whatever is wrong with it."""
+        assert self.manager is not None
+        request = self.manager.request(now, priority=self.is_urgent)
+        self.is_urgent = False
+        if not self.is_measured:
+            del request["energy_usage_root"]
+        if self.is_malformed:
+            request["schedule_import"] = [{"timestamp": "yesterday"}]
+        return request
 
     def enforce(self, limits: Mapping[str, Any]) -> None:
         """Take limits."""

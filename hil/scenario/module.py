@@ -20,6 +20,7 @@ from control.site import EnergySite
 from control.store.history import SessionRow, sessions
 from control.workings import Workings
 from hil.scenario.clock import SiteClock
+from hil.scenario.everest_node import EverestNode
 from hil.scenario.evse import Evse
 from hil.scenario.machinery import HangsError, VirtualBridge, VirtualControlLoop, VirtualDispatcher
 from hil.scenario.memory_line import MemoryLine
@@ -82,7 +83,13 @@ class VirtualModule:
         if state_file is not None:
             config["state_file"] = str(state_file)
         self._settings = Settings.from_config(MODULE, config)
-        self._everest = {name: evse for name, evse in stage.evses.items() if evse.manager is not None}
+        everest = {name: evse for name, evse in stage.evses.items() if evse.manager is not None}
+        behind = {name for node in scenario.everest_nodes.values() for name in node.evses}
+        self._everest = {name: evse for name, evse in everest.items() if name not in behind}
+        self._everest_nodes = {
+            name: EverestNode(name, node.fuse, [everest[evse] for evse in node.evses])
+            for name, node in scenario.everest_nodes.items()
+        }
         self._site: EnergySite | None = None
         self._loop: VirtualControlLoop | None = None
         self._dispatcher: VirtualDispatcher | None = None
@@ -113,7 +120,10 @@ class VirtualModule:
         if self._site is not None:
             return
         outside = Outside(
-            {name: self._way(evse) for name, evse in self._everest.items()},
+            {
+                **{name: self._way(evse) for name, evse in self._everest.items()},
+                **{name: self._way_through(node) for name, node in self._everest_nodes.items()},
+            },
             _Everest(self._write),
             self.log,
             has_powermeter=self.has_powermeter,
@@ -169,12 +179,15 @@ class VirtualModule:
             if evse.is_dead or not (all_of_them or evse.is_urgent or self._is_due(name)):
                 continue
             self._published_at_s[name] = self._clock.now_s
-            self._site.handlers.request(name, _request(evse, self._clock))
-            evse.is_urgent = False
+            self._site.handlers.request(name, evse.request(self._clock().utc))
+        for name, node in self._everest_nodes.items():
+            if all_of_them or node.is_urgent or self._is_due(name):
+                self._published_at_s[name] = self._clock.now_s
+                self._site.handlers.request(name, node.request(self._stage.read_node(name), self._clock()))
         if self.has_powermeter and (all_of_them or self._is_due(CONNECTED)):
             self._published_at_s[CONNECTED] = self._clock.now_s
             now = self._clock()
-            reading = replace(self._stage.read_grid(), taken_at=now.monotonic_s)
+            reading = replace(self._stage.read_node(MODULE), taken_at=now.monotonic_s)
             self._site.meters.on_powermeter(powermeter_of(reading, CONNECTED, now))
 
     def _is_due(self, name: str) -> bool:
@@ -256,6 +269,11 @@ class VirtualModule:
 
         return send
 
+    def _way_through(self, node: EverestNode) -> Callable[[Mapping[str, Any]], None]:
+        """Way to a node of EVerest, which hands limits on to whom they are for."""
+        ways = {evse.name: self._way(evse) for evse in node.evses}
+        return lambda limits: ways[limits["uuid"]](limits)
+
     def _make_loop(self, *args: Any, **kwargs: Any) -> ControlLoop:
         self._loop = VirtualControlLoop(*args, **kwargs)
         return self._loop
@@ -267,16 +285,6 @@ class VirtualModule:
     def _make_bridge(self, *args: Any, **kwargs: Any) -> Bridge:
         self._bridge = VirtualBridge(*args, **kwargs)
         return self._bridge
-
-
-def _request(evse: Evse, clock: SiteClock) -> dict[str, Any]:
-    assert evse.manager is not None
-    request = evse.manager.request(clock().utc, priority=evse.is_urgent)
-    if not evse.is_measured:
-        del request["energy_usage_root"]
-    if evse.is_malformed:
-        request["schedule_import"] = [{"timestamp": "yesterday"}]
-    return request
 
 
 class _Log(logging.Handler):

@@ -91,8 +91,9 @@ class _Reader:
                 raise
             site_text, site, problem = "", _loaded("grid: {fuse: 63 A}", self._path.name), str(error)
         known = [*site.evses, *site.connectors]
-        nodes = [MODULE, *site.nodes]
+        nodes = [MODULE, *site.nodes, *document.everest_nodes]
         self._check_names(known, nodes)
+        self._check_everest_nodes(site)
         for setting, why in wrong_settings(document.settings):
             self._file.problem(("settings", setting), why)
         self._file.check()
@@ -113,6 +114,7 @@ class _Reader:
             loads=self._loads(),
             sun=self._sun(),
             everest=document.everest,
+            everest_nodes=document.everest_nodes,
             rotations=self._rotations(site),
             feeds_ohm={name: self._feed_ohm(name, cable) for name, cable in document.cables.items()},
             events=tuple(self._events()),
@@ -178,6 +180,11 @@ class _Reader:
             ),
             *((("loads", name, "node"), "node", load.node, nodes) for name, load in document.loads.items()),
             *((("everest", name), "evse", name, evses) for name in document.everest),
+            *(
+                (("everest_nodes", name, "evses"), "evse", evse, evses)
+                for name, node in document.everest_nodes.items()
+                for evse in node.evses
+            ),
             *((("wiring", name), "evse", name, evses) for name in document.wiring),
             *((("cables", name), "evse", name, evses) for name in document.cables),
         ]
@@ -189,6 +196,15 @@ class _Reader:
             if name not in known:
                 problem(key, f"unknown {kind} '{name}', known: {', '.join(known) or 'none'}")
         self._file.check()
+
+    def _check_everest_nodes(self, site: SiteFile) -> None:
+        for name, node in self._document.everest_nodes.items():
+            key: Key = ("everest_nodes", name)
+            if name in (MODULE, *site.nodes):
+                self._file.problem(key, "there is a node of this name in the site file")
+            for evse in node.evses:
+                if evse not in site.evses or site.evses[evse].node != MODULE:
+                    self._file.problem((*key, "evses"), f"{evse} is none of EVerest's EVSEs below {MODULE}")
 
     def _when(self, key: Key, text: str) -> float:
         """Read a moment."""

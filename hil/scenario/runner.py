@@ -315,7 +315,8 @@ class Run:
 
     def _longest_leap_s(self) -> float:
         is_waiting = any(word in (states.now or "") for states in self._reasons.values() for word in _WAITING)
-        is_metered = bool(self._scenario.site.bridged_meters) or self._scenario.has_powermeter
+        scenario = self._scenario
+        is_metered = bool(scenario.site.bridged_meters) or scenario.has_powermeter or scenario.everest_nodes
         return METERED_LEAP_S if is_metered or is_waiting or self._has_delays else LONGEST_LEAP_S
 
     def _leap(self, seconds: float) -> None:

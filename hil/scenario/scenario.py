@@ -1,7 +1,7 @@
 """What a scenario is: everything in SI units and in seconds after the start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from control.site_file import SiteFile
 from energy_management.measurement import Vector3
 from hil.plant.car import CarModel
 from hil.plant.site import Rotation
-from hil.scenario.document import EverestSection
+from hil.scenario.document import EverestNodeSection, EverestSection
 from hil.scenario.words import When
 
 MODULE = "grid"
@@ -128,6 +128,7 @@ class Scenario:
     assertions: tuple[Line, ...]
     shows: tuple[str, ...]
     site_text: str
+    everest_nodes: Mapping[str, EverestNodeSection] = field(default_factory=dict)
     has_trunk: bool = False
     has_powermeter: bool = False
     problem: str | None = None
@@ -140,7 +141,12 @@ class Scenario:
     @property
     def nodes(self) -> list[str]:
         """All nodes, the root first."""
-        return [MODULE, *self.site.nodes]
+        return [MODULE, *self.site.nodes, *self.everest_nodes]
+
+    def node_of(self, evse: str) -> str:
+        """Node that feeds an EVSE of EVerest."""
+        of_everest = (name for name, node in self.everest_nodes.items() if evse in node.evses)
+        return next(of_everest, self.site.evses[evse].node)
 
     @property
     def names(self) -> Mapping[str, list[str]]:

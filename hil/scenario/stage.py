@@ -71,12 +71,14 @@ class Stage:
         self.fuses_A = {
             MODULE: site.grid.fuse if site.grid else _NO_FUSE_A,
             **{name: node.fuse for name, node in site.nodes.items()},
+            **{name: node.fuse for name, node in scenario.everest_nodes.items()},
         }
         self.breakers = {name: Breaker(fuse_A) for name, fuse_A in self.fuses_A.items()}
         self.tripped_at_s: dict[str, float] = {}
         self._trips: list[str] = []
         self._dark: frozenset[str] = frozenset()
-        self._parents = {name: node.parent for name, node in site.nodes.items()}
+        self._parents = dict.fromkeys(scenario.everest_nodes, MODULE)
+        self._parents |= {name: node.parent for name, node in site.nodes.items()}
         self.evses = {name: self._everest_evse(name) for name in site.evses}
         self.evses |= {
             name: self._connector(name, config) for name, config in site.bridged_connectors.items()
@@ -170,16 +172,16 @@ class Stage:
         """Give what a meter measures now."""
         for node, meter in self._metered_nodes().items():
             if meter == name:
-                return self._reading(self.node_A[node], self._imported_Wh[node], self._exported_Wh[node])
+                return self.read_node(node)
         for evse, meter in self._metered_evses().items():
             if meter == name:
                 point = self.evses[evse].point
                 return self._reading(point.current_A, point.energy_Wh, 0.0, point.fed_V)
         return self._reading(ZERO, 0.0, 0.0)
 
-    def read_grid(self) -> Reading:
-        """Give what a meter of the grid connection measures now."""
-        return self._reading(self.node_A[MODULE], self._imported_Wh[MODULE], self._exported_Wh[MODULE])
+    def read_node(self, node: str) -> Reading:
+        """Give what a meter of a node measures now."""
+        return self._reading(self.node_A[node], self._imported_Wh[node], self._exported_Wh[node])
 
     def _metered_nodes(self) -> Mapping[str, str | None]:
         site = self._scenario.site
@@ -291,9 +293,9 @@ class Stage:
 
     def _everest_evse(self, name: str) -> Evse:
         hardware = self._scenario.everest.get(name)
-        section = self._scenario.site.evses[name]
+        node = self._scenario.node_of(name)
         feed_ohm = self._scenario.feeds_ohm.get(name, 0.0)
-        return Evse.of_everest(name, section.node, self._scenario.rotations[name], hardware, feed_ohm)
+        return Evse.of_everest(name, node, self._scenario.rotations[name], hardware, feed_ohm)
 
     def _connector(self, name: str, config: ConnectorConfig) -> Evse:
         section = self._scenario.site.connectors[name]
