@@ -3,7 +3,10 @@
 from bsp.profile import State
 
 WAKES_WITHIN_S = 60.0
-"""Cars ask for current within seconds of an offer, some that have slept within most of a minute."""
+"""Cars ask for current within seconds of an offer, some that have slept within most of a minute.
+
+EVerest's EvseManager has a car down as paused 45 s after it, a wake-up included.
+"""
 
 
 class Waking:

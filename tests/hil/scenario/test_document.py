@@ -94,6 +94,16 @@ def test_times_and_quantities_are_read_as_they_are_written(tmp_path: Path) -> No
         ),
         (
             "house: {",
+            "everest_nodes: {barn: {fuse: 20 A, evses: [drive]}}\nhouse: {",
+            "home.yaml:10 everest_nodes.barn.evses: unknown evse 'drive', known: garage",
+        ),
+        (
+            "house: {",
+            "everest_nodes: {grid: {fuse: 20 A, evses: [garage]}}\nhouse: {",
+            "home.yaml:10 everest_nodes.grid: there is a node of this name in the site file",
+        ),
+        (
+            "house: {",
             "cables: {garage: 6 mm2}\nhouse: {",
             "home.yaml:10 cables.garage: must be a cable like 40 m of 6 mm2, not '6 mm2'",
         ),

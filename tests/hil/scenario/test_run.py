@@ -55,6 +55,18 @@ def test_without_a_meter_the_fuse_is_overloaded_and_the_judges_say_so(blind: Out
     assert not blind.holds
 
 
+def test_the_history_is_what_the_module_has_kept(blind: Outcome, tmp_path: Path) -> None:
+    lines = """\
+  - the history has 1 session of garage
+  - the history has 2 sessions of drive
+  - the history has what big charged within 1 %
+"""
+    path = tmp_path / "two_cars.yaml"
+    path.write_text(TWO_CARS.partition("assert:")[0] + "assert:\n" + lines)
+    assert [check.holds for check in runner.judge(load_scenario(path), blind)] == [True, False, True]
+    assert {session.evse for session in blind.sessions} == {"garage", "drive"}
+
+
 def test_energy_is_what_flowed(blind: Outcome) -> None:
     draws_A = blind.vectors("draw/garage").sum(axis=1)
     energy_Wh = float((draws_A * blind.durations_s).sum()) * 230 / 3600
