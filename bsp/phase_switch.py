@@ -36,8 +36,20 @@ SAFE_PHASES = 1
 """Number of phases to go to when the position is not known."""
 ANSWER_WITHIN_S = 30.0
 """How long to wait, with the car paused, for an order of the phases that there were before."""
-ASK_EVERY_S = 1800.0
-"""How often to ask for them."""
+ASK_AGAIN_S = 1800.0
+"""How long to wait after a first question in vain, twice as long after each further one.
+
+Some cars bear few pauses.
+"""
+FAILURES_TOLERATED = 2
+"""After as many failures no switch is tried until the car has left."""
+SAFE_PHASES = 1
+"""Number of phases to go to when the position is not known."""
+ANSWER_WITHIN_S = 30.0
+"""How long to wait, with the car paused, for an order of the phases that there were before."""
+ASK_AGAIN_S = 1800.0
+"""How long to wait after a first question in vain, and twice as long after each further one: some cars bear few
+pauses."""
 
 
 class Step(Enum):
@@ -93,6 +105,7 @@ class PhaseSwitch:
         self._since = self._looked_at = self._began_at = now
         self._paused_at = math.inf
         self._ask_at = self._stays_at = -math.inf
+        self._ask_again_s = ASK_AGAIN_S
         self._is_told = False
         self._is_tripped = False
         if memory.fault is not None:
@@ -173,6 +186,7 @@ class PhaseSwitch:
         self._looked_at = now
         if seen.state == "A" and self.step is Step.STEADY:
             self.memory = replace(self.memory, switches=0, failures=0)
+            self._ask_at, self._ask_again_s = -math.inf, ASK_AGAIN_S
         # What was measured before the car was told to pause says nothing of what it does now.
         is_fresh = now - seen.at <= FRESH_S and seen.at > self._paused_at
         no_load = (
@@ -261,7 +275,7 @@ class PhaseSwitch:
         if now < self._ask_at or now > self._stays_at + FRESH_S:  # a car that may not charge waits for others
             return Orders()
         self._target = home
-        self._ask_at = now + ASK_EVERY_S
+        self._ask_at, self._ask_again_s = now + self._ask_again_s, 2 * self._ask_again_s
         self._go(Step.ASKING, now)
         return Orders(pause=True)
 
