@@ -41,15 +41,6 @@ ASK_AGAIN_S = 1800.0
 
 Some cars bear few pauses.
 """
-FAILURES_TOLERATED = 2
-"""After as many failures no switch is tried until the car has left."""
-SAFE_PHASES = 1
-"""Number of phases to go to when the position is not known."""
-ANSWER_WITHIN_S = 30.0
-"""How long to wait, with the car paused, for an order of the phases that there were before."""
-ASK_AGAIN_S = 1800.0
-"""How long to wait after a first question in vain, and twice as long after each further one: some cars bear few
-pauses."""
 
 
 class Step(Enum):
