@@ -57,4 +57,4 @@ class Document(Section, frozen=True, kw_only=True):
     about: str = ""
     vary: dict[str, tuple[Any, ...]] = msgspec.field(default_factory=dict)
     days: Annotated[int, msgspec.Meta(ge=1)] = 10
-    enough: str = "95 %"
+    enough: str | int = "95 %"

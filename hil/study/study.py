@@ -3,7 +3,7 @@
 import copy
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,23 @@ from hil.scenario.words import BLANKS, quantity
 from hil.study.cases import Case
 from hil.study.document import Document
 from hil.study.habits import cars_of, evses_of, minutes
+
+_PROBLEM = re.compile(r"\S+:\d+ (?P<key>.+?): (?P<reason>.*)")
+_HABITS = {"arrives": "arrive", "leaves": "leave", "wants": "want", "model": "models"}
+"""What a car of a scenario is drawn from."""
+_VARIABLE = ("chargers", "cars.…", "charger.…", "scenario.…")
+
+
+class _File(YamlFile[Document]):
+    """The YAML file; knows what it gives."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Document)
+        self.name = path.stem
+
+    def has(self, key: Key) -> bool:
+        """Tell whether the file gives this key."""
+        return self._document.has(*key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +73,7 @@ def load_study(path: Path) -> Study:
     FileError
         With one line for each problem: ``chargers.yaml:18 vary.chargres: no such key, ...``.
     """
-    file = YamlFile(path, Document)
+    file = _File(path)
     document = file.value
     _check_habits(file, document)
     enough = _share(file, document.enough)
@@ -70,7 +87,7 @@ def load_study(path: Path) -> Study:
         for day in range(1, document.days + 1)
     ]
     for case in cases[:: document.days]:
-        _check_case(path, case)
+        _check_case(file, case)
     varied = {columns[key]: values for key, values in document.vary.items()}
     return Study(path.stem, document.title, document.about, varied, document.days, enough, tuple(cases))
 
@@ -96,7 +113,8 @@ def _is_fine(key: str, text: str) -> bool:
         return False
 
 
-def _share(file: YamlFile[Document], text: str) -> float:
+def _share(file: YamlFile[Document], given: str | int) -> float:
+    text = str(given)
     if not re.fullmatch(BLANKS["percent"][0], text):
         file.problem(("enough",), f"must be like 95 %, not '{text}'")
         return 1.0
@@ -109,6 +127,11 @@ def _columns(file: YamlFile[Document], document: Document) -> dict[str, str]:
     for key, values in document.vary.items():
         if not values:
             file.problem(("vary", key), "must be a list of values to try")
+        if (
+            key.partition(".")[0] not in ("scenario", "cars", "charger")
+            and key not in Document.__struct_fields__
+        ):
+            file.problem(("vary", key), f"no such key in this file, there are: {', '.join(_VARIABLE)}")
         last = key.rpartition(".")[2]
         is_clear = sum(other.rpartition(".")[2] == last for other in document.vary) == 1
         columns[key] = last if is_clear else key
@@ -123,21 +146,18 @@ def _combinations(
     for values in itertools.product(*document.vary.values()):
         changed = copy.deepcopy(raw)
         for key, value in zip(document.vary, values, strict=True):
-            _put(file, changed, key, value)
+            _put(changed, key, value)
         try:
             yield dict(zip(columns.values(), values, strict=True)), msgspec.convert(changed, Document)
         except msgspec.ValidationError as error:
             file.problem(("vary",), f"{', '.join(map(str, values))}: {error}")
 
 
-def _put(file: YamlFile[Document], raw: dict[str, Any], key: str, value: object) -> None:
+def _put(raw: dict[str, Any], key: str, value: object) -> None:
     *way, last = key.split(".")
     place = raw
     for step in way:
         place = place.setdefault(step, {}) if isinstance(place, dict) else {}
-    if way[:1] not in ([], ["scenario"], ["cars"], ["charger"]) or (not way and last not in raw):
-        known: Key = ("chargers", "cars.…", "charger.…", "scenario.…")
-        file.problem(("vary", key), f"no such key in this file, there are: {', '.join(known)}")
     place[last] = value
 
 
@@ -152,11 +172,26 @@ def _scenario_text(document: Document, day: int, title: str) -> str:
     return text_of({"title": title, **scenario})
 
 
-def _check_case(path: Path, case: Case) -> None:
+def _check_case(file: _File, case: Case) -> None:
     try:
-        case.scenario(path.stem)
+        case.scenario(file.name)
     except ScenarioError as error:
         chosen = ", ".join(f"{name} {value}" for name, value in case.settings.items()) or "every case"
-        # lines are of the scenario that was put together, which nobody has before them
-        problems = [re.sub(r"^\S+?:\d+ ", f"{path.name} scenario.", problem) for problem in error.problems]
-        raise FileError([f"{problem} (with {chosen})" for problem in problems]) from error
+        for problem in error.problems:
+            match = _PROBLEM.fullmatch(problem)
+            if match is None:
+                raise FileError([f"{problem} (with {chosen})"]) from error
+            file.problem(_place(file, match["key"].split(".")), f"{match['reason']} (with {chosen})")
+        file.check()
+
+
+def _place(file: _File, parts: Sequence[str]) -> Key:
+    """Find where a study says what is wrong in the scenario that was put together from it."""
+    candidates: list[Key] = [("scenario", *parts), ("scenario", "site", *parts)]
+    varied: list[Key] = [("vary", ".".join(key)) for key in candidates]
+    if parts[0] == "everest":
+        candidates.append(("charger", *parts[2:]))
+    found = next((key for key in [*varied, *candidates] if file.has(key)), None)
+    if found is None and parts[0] == "cars":
+        return ("cars", _HABITS.get(parts[-1], ""))
+    return found or candidates[0]
