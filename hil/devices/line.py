@@ -101,7 +101,8 @@ class _Line:
 
     def _tick(self) -> None:
         for device in self.devices.values():
-            device.tick()
+            if device.is_powered:
+                device.tick()
         self._loop.call_later(_TICK_S, self._tick)
 
     def _framer(self) -> FramerBase:

@@ -46,7 +46,10 @@ def _breakers(look: Look) -> Verdict:
 
 @ASSERTIONS.add("breaker of {node} may trip", "shows that a judge can say no")
 def _trips(look: Look, node: str) -> Verdict:
-    return node in look.outcome.tripped_at_s, f"{look.outcome.hottest[node]:.0%} of the way"
+    at_s = look.outcome.tripped_at_s.get(node)
+    if at_s is not None:
+        return True, f"trips at {look.outcome.clock(at_s)}"
+    return False, f"{look.outcome.hottest[node]:.0%} of the way"
 
 
 @ASSERTIONS.add(
