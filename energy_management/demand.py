@@ -9,16 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from energy_management.coverage import Bools, Floats, Ints, exists
-from energy_management.schedules import (
-    ACTIVE_PHASES,
-    CAN_SWITCH,
-    CURRENT_A,
-    MAX_PHASES,
-    MIN_CURRENT_A,
-    MIN_PHASES,
-    POWER_W,
-    Limits,
-)
+from energy_management.fields import CURRENT_A, MIN_CURRENT_A, POWER_W
+from energy_management.form import Limits
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.site import EvseAttributes, Site
 from energy_management.tree import Tree
@@ -169,9 +161,6 @@ def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Dem
     standing = standing_of(
         tuple(tree.evse_states), tuple([(found.priority, found.weight) for found in attributes])
     )
-    most_phases = np.minimum(tree.coverage.above(np.minimum, limits.values[MAX_PHASES]), 3.0)
-    minimum_A, fewest_phases = tree.coverage.above(np.maximum, limits.values[MIN_CURRENT_A : MIN_PHASES + 1])
-    present_phases, can_switch = limits.values[ACTIVE_PHASES : CAN_SWITCH + 1].take(tree.evses, axis=1)
     imports_only = limits.entry.shape[1] == exporting.shape[1]
     return Demand(
         urgency=standing.urgency,
@@ -180,9 +169,9 @@ def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Dem
         weight=standing.weight,
         exporting=exporting,
         takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),
-        minimum_A=minimum_A,
-        fewest_phases=np.maximum(fewest_phases, 1),
-        most_phases=most_phases,
-        present_phases=np.minimum(present_phases, most_phases),
-        can_switch=can_switch > 0,
+        minimum_A=tree.coverage.above(np.maximum, limits.values[MIN_CURRENT_A]),
+        fewest_phases=limits.phases.fewest,
+        most_phases=limits.phases.most,
+        present_phases=limits.phases.present,
+        can_switch=limits.phases.can_switch,
     )

@@ -9,9 +9,9 @@ import numpy as np
 
 from energy_management.constraints import Kind
 from energy_management.demand import IDLE, WAITS
+from energy_management.fields import CURRENT_A
 from energy_management.report import Report
 from energy_management.run import Run
-from energy_management.schedules import CURRENT_A
 
 
 def explain(run: Run, evse: int, slot: int) -> str:

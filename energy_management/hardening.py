@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from energy_management.demand import URGENCY
-from energy_management.schedules import LIMIT_NAMES, is_limit
+from energy_management.fields import LIMIT_NAMES, is_limit
 from energy_management.setpoints import check_setpoint
 from energy_management.timeline import parse_timestamp
 from energy_management.tree import MalformedRequestError, Node

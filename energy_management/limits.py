@@ -12,8 +12,10 @@ import numpy as np
 from energy_management.constraints import Kind, Network
 from energy_management.coverage import Bools, Floats, Ints, exists
 from energy_management.demand import Demand
+from energy_management.fields import CURRENT_A, EFFICIENCY, POWER_W
+from energy_management.form import Limits
 from energy_management.load import MeterBudgets
-from energy_management.schedules import CURRENT_A, EFFICIENCY, POWER_W, Limits, Schedules
+from energy_management.schedules import Schedules
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.site import ROTATIONS, Site
 from energy_management.sources import Sources
@@ -144,7 +146,7 @@ class Limiter:
 
     def sources_of(self, field: int) -> Sources:
         """Who set a limit, by the entries of schedules that are in force."""
-        entries = self.schedules.values.shape[1]
+        entries = self.schedules.amounts.shape[1]
         return Sources(self.limits.entry, entries, partial(self.schedules.sources, field))
 
     def _named(self, what: str) -> Sources:

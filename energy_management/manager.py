@@ -17,6 +17,8 @@ from energy_management.coverage import Floats, exists
 from energy_management.demand import IDLE, export_asked, read_demand
 from energy_management.draws import InForce
 from energy_management.explain import describe, explain
+from energy_management.fields import CURRENT_A
+from energy_management.form import Form, Slots
 from energy_management.hardening import SIGNS_OF_MALFORMED
 from energy_management.limits import Limiter
 from energy_management.load import MeterBudgets, read_meters
@@ -27,12 +29,10 @@ from energy_management.request import Request, flatten_if_tree, read_request
 from energy_management.result import enforced_limits, grants
 from energy_management.rotation import ASKED_AGAIN_S, Queue, take_turns
 from energy_management.run import Run
-from energy_management.schedules import CURRENT_A
 from energy_management.setpoints import place_setpoints
 from energy_management.site import Site
 from energy_management.solar import shine
 from energy_management.state import EvseState, ManagerState
-from energy_management.timeline import Timeline, to_milliseconds
 from energy_management.tree import Tree
 
 NO_READINGS: Mapping[str, Reading] = {}
@@ -74,6 +74,7 @@ class EnergyManager:
         self.report = Report()
         self._log = log if config.debug else None
         self._last: _Answer | None = None
+        self._form: Form | None = None
 
     def optimize(
         self,
@@ -117,7 +118,8 @@ class EnergyManager:
             self._last.keep(monotonic_s)
             return self._last.result
         self._last = None
-        read = read_request(request, flat)
+        read = read_request(request, flat, self._form)
+        self._form = read.schedules.form
         self.report = Report(read.rejected)
         if not read.tree.uuids:
             return []
@@ -154,12 +156,11 @@ class EnergyManager:
 
     def _run(self, read: Request, now: datetime, readings: Mapping[str, Reading], monotonic_s: float) -> Run:
         config = self.config
-        timeline = Timeline.build(
-            now, config.schedule_interval_duration, config.schedule_total_duration, read.stamps.all()
-        )
+        slots = read.slots(now, config.schedule_interval_duration, config.schedule_total_duration)
+        timeline = slots.timeline
         states = self._remembered(read.tree.evse_uuids, monotonic_s)
         loop = ClosedLoop(config, self.state.memory, states, monotonic_s)
-        limiter = self._limiter(read, timeline, readings, loop)
+        limiter = self._limiter(read, slots, readings, loop)
         sun = shine(limiter, self.state, readings, config, slot=timeline.active, monotonic_s=monotonic_s)
         if sun is not None:
             limiter = replace(limiter, sun=sun)
@@ -194,13 +195,13 @@ class EnergyManager:
     def _limiter(
         self,
         read: Request,
-        timeline: Timeline,
+        slots: Slots,
         readings: Mapping[str, Reading],
         loop: ClosedLoop,
     ) -> Limiter:
         """Collect all limits of the request in the slots of a timeline, and what its EVSEs ask for."""
-        tree = read.tree
-        imports, exports = read.schedules.in_force(timeline, read.stamps.ladders)
+        tree, timeline = read.tree, slots.timeline
+        imports, exports = slots.in_force(read.schedules.amounts)
         setpoints, unusable = place_setpoints(tree, read.setpoints, timeline, readings)
         read.rejected.extend(unusable)
         exporting = export_asked(tree, imports, exports, setpoints)
@@ -304,8 +305,7 @@ class _Answer:
     ) -> bool:
         """Whether the answer to this would be the same."""
         run = self.run
-        same_slots = to_milliseconds(run.now) <= to_milliseconds(now) < run.timeline.changes_at
-        if fingerprint != self.fingerprint or readings or not same_slots:
+        if fingerprint != self.fingerprint or readings or not run.timeline.holds(now):
             return False
         turn_ends = [state.turn_ends for state in run.states if state.turn_ends is not None]
         asked_again = [

@@ -12,8 +12,8 @@ from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
 from energy_management.coverage import Floats, exists
 from energy_management.demand import IDLE, Demand
+from energy_management.fields import ACTIVE_PHASES
 from energy_management.limits import Limiter
-from energy_management.schedules import ACTIVE_PHASES
 from energy_management.state import EvseState
 
 NEVER, ONEWAY, BOTH = "Never", "Oneway", "Both"

@@ -21,8 +21,8 @@ from energy_management.constraints import Network
 from energy_management.coverage import Bools, Floats
 from energy_management.demand import Demand
 from energy_management.draws import Draw, InForce
+from energy_management.fields import CURRENT_A
 from energy_management.limits import Limiter
-from energy_management.schedules import CURRENT_A
 from energy_management.waits import NO_WAITS, Waits
 
 ROUNDING_A = 1e-6

@@ -12,9 +12,9 @@ from energy_management.allocation import Allocation
 from energy_management.constraints import Network
 from energy_management.coverage import Bools, Floats, Ints, Texts, everywhere, exists
 from energy_management.demand import Demand
+from energy_management.fields import MAX_PHASES
 from energy_management.limits import Limiter
 from energy_management.reasons import Reason, binding_reasons, joined
-from energy_management.schedules import MAX_PHASES
 
 KEPT, SWITCHED = "active phases", "phase switching"
 """Sources of a number of phases that no limit asks for."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from energy_management.coverage import Bools, Floats, Ints, Texts
+from energy_management.fields import HIGHEST
 from energy_management.measurement import Reading
-from energy_management.schedules import HIGHEST, Stamps
-from energy_management.timeline import Timeline
+from energy_management.timeline import Timeline, parse_timestamp
 from energy_management.tree import MalformedRequestError, Node, Tree
 
 NO_PRIORITY = 1001
@@ -50,7 +50,7 @@ class Setpoints:
         return pairs.over_pairs(np.logical_or, told)
 
 
-def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], list[int]]]:
+def read_setpoints(tree: Tree) -> list[tuple[int, list[Node], list[int]]]:
     """Find the nodes that have setpoints, with these and their timestamps.
 
     Raises
@@ -66,8 +66,7 @@ def read_setpoints(tree: Tree, stamps: Stamps) -> list[tuple[int, list[Node], li
         if schedule:
             for entry in schedule:
                 check_setpoint(entry.get("setpoint"))
-            ladder = stamps.read([entry["timestamp"] for entry in schedule])
-            found.append((position, schedule, stamps.ladders[ladder]))
+            found.append((position, schedule, [parse_timestamp(entry["timestamp"]) for entry in schedule]))
     return found
 
 

@@ -15,13 +15,13 @@ import numpy as np
 
 from energy_management.config import ManagerConfig
 from energy_management.demand import IDLE, WANTS
+from energy_management.fields import MAX_PHASES
 from energy_management.limits import Limiter
 from energy_management.load import PLAIN
 from energy_management.measurement import Reading
 from energy_management.memory import CHARGING
 from energy_management.modes import FROM_SURPLUS, Mode, Thresholds
 from energy_management.phases import Switching, choices
-from energy_management.schedules import MAX_PHASES
 from energy_management.site import EvseAttributes
 from energy_management.state import EvseState, ManagerState
 from energy_management.sunlight import Sunlight

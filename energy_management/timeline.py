@@ -60,13 +60,14 @@ class Timeline:
         The moment whose limits a slot has: its start, or now for the slot that has begun.
     active : int
         The slot that holds now.
-    changes_at : int
-        When the slots, or what is in force now, will be others [ms since 1970].
+    since, changes_at : int
+        From when on that is so, and when the slots, or what is in force now, will be others [ms since 1970].
     """
 
     starts: NDArray[np.int64]
     looked_at: NDArray[np.int64]
     active: int
+    since: int
     changes_at: int
 
     @classmethod
@@ -82,15 +83,14 @@ class Timeline:
         others = to_come.difference(raster[:1])
         changes_at = min([first + interval, *(max(stamp, now_ms + 1) for stamp in others)])
         starts = np.array(slots)
-        return cls(starts, np.maximum(starts, now_ms), active, changes_at)
+        return cls(starts, np.maximum(starts, now_ms), active, now_ms, changes_at)
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    @property
-    def first_entry(self) -> NDArray[np.int64]:
-        """The first entry of a schedule in all slots; it stands for that of a schedule that has none, too."""
-        return np.zeros(len(self.starts), dtype=np.int64)
+    def holds(self, now: datetime) -> bool:
+        """Whether it would be the same, built at another time."""
+        return self.since <= to_milliseconds(now) < self.changes_at
 
     def texts(self) -> list[str]:
         """Write the timestamps of the slots as results carry them."""
@@ -99,11 +99,11 @@ class Timeline:
     def entries_in_force(self, stamps: Sequence[int]) -> NDArray[np.int64]:
         """Which entry of a schedule is in force in each slot: the latest that has begun.
 
-        The first is in force even before it begins, as EVerest's types have it. Of entries with the same
-        timestamp the later one in the schedule counts.
+        The first is in force even before it begins, as EVerest's types have it; it also stands for that of
+        a schedule that has none. Of entries with the same timestamp the later one in the schedule counts.
         """
-        if len(stamps) == 1:
-            return self.first_entry
+        if len(stamps) <= 1:
+            return np.zeros(len(self.starts), dtype=np.int64)
         times = np.array(stamps)
         order = np.argsort(times, kind="stable")
         times = times[order]

@@ -1,0 +1,258 @@
+"""The form of a request: what its schedules are beside currents and powers.
+
+A site asks every second with other amounts, but hardly ever in another form. So what follows from the form
+and from the entries that are in force is found once, and kept until one of them is another.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from energy_management.coverage import Bools, Coverage, Floats, Ints, everywhere
+from energy_management.fields import (
+    ABSENT,
+    EFFICIENCY,
+    HIGHEST,
+    MAX_PHASES,
+)
+from energy_management.timeline import Timeline, parse_timestamp
+from energy_management.tree import MalformedRequestError, Tree
+
+
+class Outline(NamedTuple):
+    """What makes the form of a request, as it was read. Two that are equal are of the same form.
+
+    Attributes
+    ----------
+    coverage : Coverage
+        Stands for the shape of the tree.
+    lengths : list of int
+        How many entries each schedule has: of import of all nodes, then of export. Two entries follow for
+        nodes without: the first allows everything, the second nothing.
+    timestamps : list of str
+        Of all entries, as everything below.
+    two_sided : list of int
+        Which of them have limits to the leaves.
+    most_phases, fewest_phases : list of float
+        To the root, and then those to the leaves.
+    active_phases : list of int
+    can_switch : list of bool
+    efficiency : list of float
+    """
+
+    coverage: Coverage
+    lengths: list[int]
+    timestamps: list[str]
+    two_sided: list[int]
+    most_phases: list[float]
+    fewest_phases: list[float]
+    active_phases: list[int]
+    can_switch: list[bool]
+    efficiency: list[float]
+
+
+class Phases(NamedTuple):
+    """On how many phases EVSEs may charge and do; arrays over (EVSE, slot), never changed.
+
+    Attributes
+    ----------
+    fewest, most, present : ndarray of float
+        Allowed numbers, by all nodes on the way to the root, and on how many it is now; whole numbers.
+    can_switch : ndarray of bool
+        Its hardware can change phases while charging.
+    """
+
+    fewest: Floats
+    most: Floats
+    present: Floats
+    can_switch: Bools
+
+
+class Limits(NamedTuple):
+    """What nodes allow, and what EVSEs ask for; both sides merged, as of the root side.
+
+    Attributes
+    ----------
+    values : ndarray, shape (8, nodes, slots)
+        Greatest current per phase and power, infinite where there is no such limit, and least current;
+        greatest and least number of phases; for EVSEs, phases offered at present and whether these may change
+        while charging; power on the leaves side for 1 W on the root side.
+    entry : ndarray of int, shape (nodes, slots)
+        The entry of `Schedules` that is in force.
+    phases : Phases
+        Those of EVSEs that follow.
+    """
+
+    values: Floats
+    entry: Ints
+    phases: Phases
+
+    def beside(self, others: Limits) -> Limits:
+        """Put the slots of others after these."""
+        pairs = zip(self.phases, others.phases, strict=True)
+        return Limits(
+            np.concatenate((self.values, others.values), axis=2),
+            np.concatenate((self.entry, others.entry), axis=1),
+            Phases(*(np.concatenate(pair, axis=1) for pair in pairs)),
+        )
+
+
+class Form:
+    """What follows from an outline.
+
+    Parameters
+    ----------
+    outline : Outline
+    tree : Tree
+        Of that shape.
+
+    Attributes
+    ----------
+    begins : list of int
+        The first entry of each schedule.
+    of_evse : ndarray of bool, shape (entries,)
+        Which entries are those of EVSEs.
+    facts : ndarray, shape (5, entries)
+        As the last rows of `Limits.values`.
+    efficiency : ndarray, shape (entries,)
+        The last of them.
+    fewer_to_leaves : ndarray of bool, shape (two-sided entries,)
+        Where the limits to the leaves allow fewer phases than those to the root.
+
+    Raises
+    ------
+    MalformedRequestError, TypeError, ValueError, OverflowError
+        When anything is not what EVerest's types promise.
+    """
+
+    def __init__(self, outline: Outline, tree: Tree) -> None:
+        self.outline = outline
+        self._evses, nodes = tree.evses, len(tree.nodes)
+        begins = list(accumulate(outline.lengths, initial=0))
+        self.facts, self.fewer_to_leaves = _facts(outline, exports=begins[nodes])
+        self.efficiency = self.facts[-1]
+        self._ladders: list[list[int]] = []
+        self._numbers = np.array(self._read_ladders(begins))
+        empty = [length == 0 for length in outline.lengths]
+        is_evse = np.zeros(nodes, dtype=np.bool_)
+        is_evse[tree.evses] = True
+        self.of_evse = np.append(np.tile(is_evse, 2).repeat(outline.lengths), (False, False))
+        for number in np.flatnonzero(empty).tolist():
+            node = number % nodes
+            passes = not is_evse[node] and empty[node] and empty[nodes + node]
+            begins[number] = begins[-1] + (not passes)
+        self._begins = np.array(begins[:-1])[:, None]
+        self._slots: Slots | None = None
+
+    def _read_ladders(self, begins: list[int]) -> list[int]:
+        """Read the timestamps of all schedules; those with the same ones share a ladder."""
+        numbers: dict[tuple[str, ...], int] = {}
+        found = []
+        for begin, end in pairwise(begins):
+            texts = tuple(self.outline.timestamps[begin:end])
+            if texts not in numbers:
+                numbers[texts] = len(numbers)
+                self._ladders.append([parse_timestamp(text) for text in texts])
+            found.append(numbers[texts])
+        return found
+
+    def in_slots(self, now: datetime, interval_min: int, total_h: int, others: list[int]) -> Slots:
+        """Find it in the slots that there are now, by its timestamps and others."""
+        if self._slots is None or not self._slots.hold(now, others):
+            stamps = set(others).union(*self._ladders)
+            timeline = Timeline.build(now, interval_min, total_h, stamps)
+            chosen = np.array([timeline.entries_in_force(ladder) for ladder in self._ladders])
+            entry = chosen[self._numbers] + self._begins
+            self._slots = Slots(self, self._evses, timeline, others, entry)
+        return self._slots
+
+
+class Slots:
+    """A form in the slots of a timeline.
+
+    Parameters
+    ----------
+    form : Form
+    evses : ndarray of int, shape (evses,)
+        Positions of the EVSEs among the nodes.
+    timeline : Timeline
+    others : list of int
+        Timestamps that made slots beside those of the form.
+    entry : ndarray of int, shape (nodes of import and of export, slots)
+        Which entry is in force.
+    """
+
+    def __init__(self, form: Form, evses: Ints, timeline: Timeline, others: list[int], entry: Ints) -> None:
+        self.timeline = timeline
+        self._others, self._entry = others, entry
+        self._facts = form.facts.take(entry, axis=1)
+        self._nodes = len(entry) // 2
+        self._phases = tuple(
+            _phases(facts, form.outline.coverage, evses)
+            for facts in (self._facts[:, : self._nodes], self._facts[:, self._nodes :])
+        )
+
+    def hold(self, now: datetime, others: list[int]) -> bool:
+        """Whether these are the slots at a time, and everything is in force that was when they were made."""
+        return others == self._others and self.timeline.holds(now)
+
+    def in_force(self, amounts: Floats) -> tuple[Limits, Limits]:
+        """Find the limits of all nodes in all slots, for import and for export, from all amounts."""
+        values = np.concatenate((amounts.take(self._entry, axis=1), self._facts))
+        nodes, (imports, exports) = self._nodes, self._phases
+        return (
+            Limits(values[:, :nodes], self._entry[:nodes], imports),
+            Limits(values[:, nodes:], self._entry[nodes:], exports),
+        )
+
+
+def _phases(facts: Floats, coverage: Coverage, evses: Ints) -> Phases:
+    """Collect the limits of phases on the way of each EVSE to the root."""
+    most, fewest, present, can_switch = facts[: EFFICIENCY - MAX_PHASES]
+    most_phases = np.minimum(coverage.above(np.minimum, most), 3.0)
+    phases = Phases(
+        np.maximum(coverage.above(np.maximum, fewest), 1),
+        most_phases,
+        np.minimum(present.take(evses, 0), most_phases),
+        can_switch.take(evses, 0) > 0,
+    )
+    for each in phases:
+        each.flags.writeable = False  # other runs will see them
+    return phases
+
+
+def _facts(outline: Outline, exports: int) -> tuple[Floats, Bools]:
+    """Merge both sides; entries from `exports` on are of export. Says also where the leaves allow less."""
+    entries, at = len(outline.timestamps), outline.two_sided
+    facts = np.empty((EFFICIENCY - MAX_PHASES + 1, entries))
+    most, fewest, active, can_switch, efficiency = facts
+    limits = _checked_phases(outline)
+    most[:], fewest[:] = limits[:, :entries]
+    most_to_leaves, fewest_to_leaves = limits[:, entries:]
+    fewer_to_leaves = most_to_leaves < most[at]
+    most[at] = np.minimum(most[at], most_to_leaves)
+    fewest[at] = np.maximum(fewest[at], fewest_to_leaves)
+    if not {*outline.active_phases} <= {0, 1, 2, 3}:
+        raise MalformedRequestError
+    active[:] = [number or 3 for number in outline.active_phases]
+    can_switch[:] = outline.can_switch
+    if not all(0 < each <= 1 for each in {*outline.efficiency}):
+        raise MalformedRequestError
+    efficiency[:] = outline.efficiency
+    efficiency[exports:] = 1 / efficiency[exports:]
+    return facts, fewer_to_leaves
+
+
+def _checked_phases(outline: Outline) -> Floats:
+    """Limits of numbers of phases, the greatest and the least."""
+    limits = np.array([outline.most_phases, outline.fewest_phases], dtype=np.float64)
+    absent = limits == ABSENT
+    is_possible = (limits >= [[1], [0]]) & (limits <= HIGHEST) & (limits == np.floor(limits))
+    if not everywhere(is_possible | absent):
+        raise MalformedRequestError
+    limits[absent] = np.inf
+    return limits
