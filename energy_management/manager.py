@@ -24,6 +24,7 @@ from energy_management.limits import Limiter
 from energy_management.load import MeterBudgets, read_meters
 from energy_management.measurement import Reading
 from energy_management.phases import decide
+from energy_management.reasons import Joiner
 from energy_management.report import Report
 from energy_management.request import Request, flatten_if_tree, read_request
 from energy_management.result import enforced_limits, grants
@@ -75,6 +76,7 @@ class EnergyManager:
         self._log = log if config.debug else None
         self._last: _Answer | None = None
         self._form: Form | None = None
+        self._joiners = Joiner(), Joiner()
 
     def optimize(
         self,
@@ -185,7 +187,7 @@ class EnergyManager:
             timeline,
             limiter,
             allocation,
-            grants(limiter, allocation, timeline.active),
+            grants(limiter, allocation, timeline.active, *self._joiners),
             states,
             decision,
         )

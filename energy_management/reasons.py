@@ -8,7 +8,7 @@ from itertools import accumulate, groupby, pairwise
 import numpy as np
 
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Coverage, Floats, Texts, exists
+from energy_management.coverage import Bools, Coverage, Floats, Ints, Texts, exists
 from energy_management.demand import Demand
 from energy_management.sources import Sources
 
@@ -60,30 +60,57 @@ def binding_reasons(network: Network, nodes: Coverage, demand: Demand, current_A
     return [(mark, kind.sources) for mark, kind in zip(marks, network.kinds, strict=True)]
 
 
-def joined(reasons: Sequence[Reason], nodes: Coverage) -> Texts:
-    """Join the names of reasons, root to leaf by commas as EVerest does, shape (evses, slots).
+class Joiner:
+    """Joins the names of reasons. The texts of the last run are kept: mostly the same limits count again."""
 
-    Each name is looked up once, and consecutive slots, which mostly have the same, are joined once.
-    """
-    firsts = list(accumulate((sources.size for _, sources in reasons), initial=_NOBODY + 1))
-    numbers = np.array(
-        [
-            np.where(marks, first + sources.numbers.take(nodes.pair_node, 0), _NOBODY)
-            for first, (marks, sources) in zip(firsts[:-1], reasons, strict=True)
-        ]
-    )
+    def __init__(self) -> None:
+        self._counting: tuple[object, ...] = ()
+        self._used: list[Ints] = []
+        self._names: list[list[str]] = []
+        self._texts: Texts = np.empty((0, 0), dtype=np.object_)
+
+    def joined(self, reasons: Sequence[Reason], nodes: Coverage) -> Texts:
+        """Join names root to leaf by commas as EVerest does, shape (evses, slots); not to be changed."""
+        firsts = list(accumulate((sources.size for _, sources in reasons), initial=_NOBODY + 1))
+        numbers = np.array(
+            [
+                np.where(marks, first + sources.numbers.take(nodes.pair_node, 0), _NOBODY)
+                for first, (marks, sources) in zip(firsts[:-1], reasons, strict=True)
+            ]
+        )
+        counting = (nodes, firsts, numbers.shape, numbers.tobytes())
+        if counting != self._counting:
+            self._counting, self._names = counting, []
+            self._used = _used(numbers, firsts)
+        names = [sources.names(used.tolist()) for used, (_, sources) in zip(self._used, reasons, strict=True)]
+        if names != self._names:
+            self._names = names
+            self._texts = _join(numbers, firsts, self._used, names, nodes)
+        return self._texts
+
+
+def _used(numbers: Ints, firsts: Sequence[int]) -> list[Ints]:
+    """List the sources of each reason that count somewhere."""
     is_used = np.zeros(firsts[-1], dtype=np.bool_)
     is_used[numbers] = True
+    return [is_used[first:end].nonzero()[0] for first, end in pairwise(firsts)]
+
+
+def _join(
+    numbers: Ints, firsts: Sequence[int], used: list[Ints], found: list[list[str]], nodes: Coverage
+) -> Texts:
+    """Join what is found to be the names of those; consecutive slots mostly have the same."""
     names = np.empty(firsts[-1], dtype=np.object_)
-    for (first, end), (_, sources) in zip(pairwise(firsts), reasons, strict=True):
-        used = is_used[first:end].nonzero()[0]
-        names[first + used] = sources.names(used.tolist())
+    for first, each, texts in zip(firsts[:-1], used, found, strict=True):
+        names[first + each] = texts
     rows = names.take(numbers.T.reshape(numbers.shape[2], -1))  # over slot; EVSE, node and reason
-    bounds = [start * len(reasons) for start in nodes.pair_start]
-    texts: list[list[str]] = []
+    bounds = [start * len(numbers) for start in nodes.pair_start]
+    lines: list[list[str]] = []
     for row, alike in groupby(rows.tolist()):
         joint = [
             ",".join([name for name in row[start:end] if name is not None]) for start, end in pairwise(bounds)
         ]
-        texts += [joint for _ in alike]
-    return np.array(texts, dtype=np.object_).T
+        lines += [joint for _ in alike]
+    joined: Texts = np.array(lines, dtype=np.object_).T
+    joined.flags.writeable = False
+    return joined

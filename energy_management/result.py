@@ -14,7 +14,7 @@ from energy_management.coverage import Bools, Floats, Ints, Texts, everywhere, e
 from energy_management.demand import Demand
 from energy_management.fields import MAX_PHASES
 from energy_management.limits import Limiter
-from energy_management.reasons import Reason, binding_reasons, joined
+from energy_management.reasons import Joiner, Reason, binding_reasons
 
 KEPT, SWITCHED = "active phases", "phase switching"
 """Sources of a number of phases that no limit asks for."""
@@ -45,8 +45,16 @@ class Grants(NamedTuple):
     phases_source: Texts
 
 
-def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
-    """Collect what an allocation gives to each EVSE, in the direction that it is asked for."""
+def grants(
+    limiter: Limiter, allocation: Allocation, active: int, by_limits: Joiner, by_phases: Joiner
+) -> Grants:
+    """Collect what an allocation gives to each EVSE, in the direction that it is asked for.
+
+    Parameters
+    ----------
+    by_limits, by_phases : Joiner
+        Those of the run before, for the names of who limits current and phases.
+    """
     demand, network, nodes = limiter.demand, allocation.network, limiter.tree.coverage
     slots = demand.slots
 
@@ -60,8 +68,10 @@ def grants(limiter: Limiter, allocation: Allocation, active: int) -> Grants:
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
     phases = asked_for(allocation.phases)
     binding = binding_reasons(network, nodes, demand, allocation.target_A)
-    sources = asked_for(joined(binding, nodes))
-    most_phases_sources = joined([_phases_reason(limiter)], nodes)
+    sources = asked_for(by_limits.joined(binding, nodes))
+    most_phases_sources = by_phases.joined([_phases_reason(limiter)], nodes)
+    if allocation.held:
+        sources = sources.copy()
     for evse, reason in allocation.held.items():
         sources[evse, active] = f"{limiter.tree.evse_uuids[evse]}/{reason}"
     return Grants(
