@@ -122,8 +122,8 @@ class EnergyManager:
         self._last = None
         read = read_request(request, flat, self._form)
         self._form = read.schedules.form
-        self.report = Report(read.rejected)
         if not read.tree.uuids:
+            self.report = Report(read.rejected)
             return []
         with np.errstate(divide="ignore", invalid="ignore"):  # what is divided by nothing is no limit
             run = self._run(read, now, readings, monotonic_s)

@@ -194,7 +194,7 @@ def decide(
     """Decide on how many phases each EVSE charges, from its fair share of power and from what was before."""
     demand = limiter.demand
     switching = Switching(config, monotonic_s)
-    reported = limiter.limits.values[ACTIVE_PHASES, limiter.tree.evses, active].tolist()
+    reported = limiter.limits.values[ACTIVE_PHASES, :, active].take(limiter.tree.evses).tolist()
     for state, is_over, phases in zip(states, _sessions_over(limiter), reported, strict=True):
         switching.observe(state, None if is_over else int(phases))
     choice = choices(demand, config.switch_3ph1ph_while_charging_mode)

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from energy_management.coverage import Bools, Ints
+from energy_management.coverage import Bools, Ints, exists
 from energy_management.demand import WAITS, WANTS, Demand
 from energy_management.state import EvseState
 
@@ -83,7 +83,7 @@ def take_turns(
     evse_states : sequence of str
         What each makes of what it has.
     """
-    contended = bool((asks & ~served).any())
+    contended = exists(asks > served)
     for state, wants, has, told in zip(states, asks.tolist(), served.tolist(), evse_states, strict=True):
         was_served = state.served_since is not None
         if not wants or (has and told == "Charging"):
