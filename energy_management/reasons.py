@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, chain, groupby, pairwise
 
 import numpy as np
 
@@ -64,46 +64,45 @@ class Joiner:
     """Joins the names of reasons. The texts of the last run are kept: mostly the same limits count again."""
 
     def __init__(self) -> None:
-        self._counting: tuple[object, ...] = ()
-        self._used: list[Ints] = []
+        self._counting: object = None
+        self._numbers: Ints = np.empty((0, 0, 0), dtype=np.int64)
+        self._used: list[list[int]] = []
         self._names: list[list[str]] = []
         self._texts: Texts = np.empty((0, 0), dtype=np.object_)
 
     def joined(self, reasons: Sequence[Reason], nodes: Coverage) -> Texts:
         """Join names root to leaf by commas as EVerest does, shape (evses, slots); not to be changed."""
-        firsts = list(accumulate((sources.size for _, sources in reasons), initial=_NOBODY + 1))
-        numbers = np.array(
-            [
-                np.where(marks, first + sources.numbers.take(nodes.pair_node, 0), _NOBODY)
-                for first, (marks, sources) in zip(firsts[:-1], reasons, strict=True)
-            ]
-        )
-        counting = (nodes, firsts, numbers.shape, numbers.tobytes())
-        if counting != self._counting:
-            self._counting, self._names = counting, []
-            self._used = _used(numbers, firsts)
-        names = [sources.names(used.tolist()) for used, (_, sources) in zip(self._used, reasons, strict=True)]
-        if names != self._names:
+        counting = nodes, [(marks.tobytes(), sources.numbers.tobytes()) for marks, sources in reasons]
+        is_known = counting == self._counting
+        if not is_known:
+            self._counting = counting
+            self._numbers, self._used = _numbered(reasons, nodes)
+        names = [sources.names(used) for used, (_, sources) in zip(self._used, reasons, strict=True)]
+        if not is_known or names != self._names:
             self._names = names
-            self._texts = _join(numbers, firsts, self._used, names, nodes)
+            self._texts = _join(self._numbers, [None, *chain.from_iterable(names)], nodes)
         return self._texts
 
 
-def _used(numbers: Ints, firsts: Sequence[int]) -> list[Ints]:
-    """List the sources of each reason that count somewhere."""
-    is_used = np.zeros(firsts[-1], dtype=np.bool_)
-    is_used[numbers] = True
-    return [is_used[first:end].nonzero()[0] for first, end in pairwise(firsts)]
+def _numbered(reasons: Sequence[Reason], nodes: Coverage) -> tuple[Ints, list[list[int]]]:
+    """Give numbers from 1 on to the sources that count, over (reason, pair, slot), and list them by reason."""
+    numbers, listed, known = [], [], 1
+    for marks, sources in reasons:
+        found = sources.numbers.take(nodes.pair_node, 0)
+        places = np.zeros(sources.size, dtype=np.int64)
+        places[found[marks]] = 1
+        used = places.nonzero()[0]
+        places[used] = np.arange(known, known + len(used))
+        numbers.append(np.where(marks, places[found], _NOBODY))
+        listed.append(used.tolist())
+        known += len(used)
+    return np.array(numbers), listed
 
 
-def _join(
-    numbers: Ints, firsts: Sequence[int], used: list[Ints], found: list[list[str]], nodes: Coverage
-) -> Texts:
-    """Join what is found to be the names of those; consecutive slots mostly have the same."""
-    names = np.empty(firsts[-1], dtype=np.object_)
-    for first, each, texts in zip(firsts[:-1], used, found, strict=True):
-        names[first + each] = texts
-    rows = names.take(numbers.T.reshape(numbers.shape[2], -1))  # over slot; EVSE, node and reason
+def _join(numbers: Ints, names: list[str | None], nodes: Coverage) -> Texts:
+    """Join the names with some numbers; consecutive slots mostly have the same."""
+    by_number = np.array(names, dtype=np.object_)
+    rows = by_number.take(numbers.T.reshape(numbers.shape[2], -1))  # over slot; EVSE, node and reason
     bounds = [start * len(numbers) for start in nodes.pair_start]
     lines: list[list[str]] = []
     for row, alike in groupby(rows.tolist()):

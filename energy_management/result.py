@@ -102,11 +102,11 @@ def _phases_reason(limiter: Limiter) -> Reason:
 
 def _phases_sources(demand: Demand, allocation: Allocation, names: Texts) -> Texts:
     """Who limits the number of phases; where it is below that limit, why."""
-    is_limited = (allocation.phases == demand.most_phases) & (names != "")
-    if everywhere(is_limited):
+    are_most = allocation.phases == demand.most_phases
+    if everywhere(are_most) and "" not in names.ravel().tolist():
         return names
     below = np.where(allocation.phases == demand.present_phases, KEPT, SWITCHED)
-    return np.where(is_limited, names, below)
+    return np.where(are_most & (names != ""), names, below)
 
 
 def enforced_limits(

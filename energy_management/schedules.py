@@ -104,7 +104,7 @@ def read_schedules(tree: Tree, known: Form | None) -> Schedules:
     from_leaves = _merge_leaves(amounts, form, len(entries)) if two_sided else None
     amounts = amounts[:, : len(entries)]
     names_none = np.minimum(amounts[CURRENT_A], amounts[POWER_W]) == np.inf
-    amounts[CURRENT_A, names_none & form.of_evse] = 0.0  # an EVSE that names neither asks for nothing
+    amounts[CURRENT_A][names_none & form.of_evse] = 0.0  # an EVSE that names neither asks for nothing
     return Schedules(form, amounts, (root, leaves), from_leaves)
 
 
