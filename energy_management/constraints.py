@@ -74,6 +74,8 @@ class Network:
         The greatest current with that.
     rows : Coverage
         Which EVSEs each row covers.
+    labelled : list of tuple
+        The kind and the label of each family.
     has_opposing : bool
         Current of one EVSE can make room for another.
     powers : list of int
@@ -89,8 +91,9 @@ class Network:
         self.capacity = merged.take(tree.chains.shared, axis=1)
         self.alone = merged.take(tree.chains.alone, axis=1)
         current_A = self.alone / self.coefficient
+        self.labelled = [(kind, label) for kind in self.kinds for label in kind.labels]
         self.has_opposing = True in [kind.opposing for kind in self.kinds]
-        self.powers = [family for family, (kind, _) in enumerate(self.labelled()) if kind.unit == "W"]
+        self.powers = [family for family, (kind, _) in enumerate(self.labelled) if kind.unit == "W"]
         self.concerns = self.coefficient > 0
         self.ceiling_A = np.minimum.reduce(current_A, where=self.concerns, initial=np.inf)
 
@@ -102,7 +105,7 @@ class Network:
     @cached_property
     def opposed(self) -> Bools:
         """Which EVSEs can make room for others, or need that others do."""
-        opposing = [kind.opposing for kind, _ in self.labelled()]
+        opposing = [kind.opposing for kind, _ in self.labelled]
         limited = self.rows.above(np.logical_or, np.isfinite(self.capacity[opposing]))
         limited |= np.isfinite(self.alone[opposing])
         opposed: Bools = (limited & (self.coefficient[opposing] != 0)).any(axis=0)
@@ -126,10 +129,6 @@ class Network:
         part.ceiling_A = ceiling_A
         return part
 
-    def labelled(self) -> list[tuple[Kind, str]]:
-        """List the kind and the label of each family."""
-        return [(kind, label) for kind in self.kinds for label in kind.labels]
-
     def capped(self, current_A: Floats) -> Network:
         """Cap the current of each EVSE beside all other limits, an array over (EVSE, slot)."""
         part = copy(self)
@@ -139,8 +138,7 @@ class Network:
     @property
     def powers_of_nodes(self) -> list[int]:
         """The families that limit power of nodes themselves."""
-        labelled = self.labelled()
-        return [family for family in self.powers if labelled[family][0].is_of_node]
+        return [family for family in self.powers if self.labelled[family][0].is_of_node]
 
     @property
     def currents(self) -> list[int]:

@@ -44,6 +44,8 @@ class Demand:
     Attributes
     ----------
     urgency, priority : ndarray of int, shape (evses,)
+    has_car : ndarray of bool, shape (evses,)
+        There may be a car that draws, now or at any moment.
     rank : ndarray of float, shape (evses, 1)
         Which class each EVSE is of. Classes are filled one after the other: EVSEs that want by priority, then
         those that wait, then those without a car.
@@ -62,6 +64,7 @@ class Demand:
 
     urgency: Ints
     priority: Ints
+    has_car: Bools
     rank: Floats
     weight: Floats
     exporting: Bools
@@ -75,13 +78,13 @@ class Demand:
     @cached_property
     def with_car(self) -> Bools:
         """Who takes part and may draw, now or at any moment."""
-        with_car: Bools = self.takes_part & (self.urgency != IDLE)[:, None]
+        with_car: Bools = self.takes_part & self.has_car[:, None]
         return with_car
 
     @cached_property
     def without_car(self) -> Bools:
         """Who takes part, but only in what nobody else wants."""
-        without_car: Bools = self.takes_part & (self.urgency == IDLE)[:, None]
+        without_car: Bools = self.takes_part & ~self.has_car[:, None]
         return without_car
 
     @property
@@ -114,6 +117,7 @@ class Standing(NamedTuple):
 
     urgency: Ints
     priority: Ints
+    has_car: Bools
     rank: Floats
     weight: Floats
 
@@ -130,6 +134,7 @@ def standing_of(states: tuple[str, ...], listed: tuple[tuple[int, float], ...]) 
     return Standing(
         np.array(urgency),
         np.array(priority),
+        np.array(urgency) != IDLE,
         np.array([float(numbers[each]) for each in classes])[:, None],
         np.array(weight)[:, None],
     )
@@ -165,6 +170,7 @@ def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Dem
     return Demand(
         urgency=standing.urgency,
         priority=standing.priority,
+        has_car=standing.has_car,
         rank=standing.rank,
         weight=standing.weight,
         exporting=exporting,

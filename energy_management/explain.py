@@ -142,7 +142,7 @@ def describe(report: Report, log: Callable[[str], None]) -> None:
 
 def _requested(run: Run, node: int) -> Iterator[str]:
     network = run.allocation.network
-    for family, (kind, label) in enumerate(network.labelled()):
+    for family, (kind, label) in enumerate(network.labelled):
         capacity = network.node_capacity[family, node, run.timeline.active]
         if np.isfinite(capacity):
             yield f"{capacity:g} {kind.unit} {label}".strip()

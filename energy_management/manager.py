@@ -14,7 +14,7 @@ from energy_management.allocation import allocate
 from energy_management.closed_loop import ClosedLoop
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Floats, exists
-from energy_management.demand import IDLE, export_asked, read_demand
+from energy_management.demand import export_asked, read_demand
 from energy_management.draws import InForce
 from energy_management.explain import describe, explain
 from energy_management.fields import CURRENT_A
@@ -266,7 +266,7 @@ class EnergyManager:
         demand, allocation = run.limiter.demand, run.allocation
         minimum_A = run.at_present(demand.minimum_A)
         fits_alone = minimum_A <= run.at_present(allocation.network.ceiling_A)
-        asks = fits_alone & (minimum_A > 0) & (demand.urgency != IDLE)
+        asks = fits_alone & (minimum_A > 0) & demand.has_car
         served = asks & run.at_present(allocation.served)
         told, interval_s = run.limiter.tree.evse_states, self.config.rotation_interval_s
         take_turns(run.states, asks, served, told, monotonic_s=run.monotonic_s, interval_s=interval_s)

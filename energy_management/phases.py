@@ -11,7 +11,7 @@ from energy_management.allocation import share
 from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
 from energy_management.coverage import Floats, exists
-from energy_management.demand import IDLE, Demand
+from energy_management.demand import Demand
 from energy_management.fields import ACTIVE_PHASES
 from energy_management.limits import Limiter
 from energy_management.state import EvseState
@@ -44,7 +44,7 @@ def choices(demand: Demand, mode: str) -> Choice:
     present = demand.present_phases
     if mode == NEVER:
         return Choice(present, present, present)
-    free = demand.can_switch & (demand.urgency != IDLE)[:, None]
+    free = demand.can_switch & demand.has_car[:, None]
     free[:, demand.slots :] = False
     low = np.where(free & (demand.fewest_phases < present), demand.fewest_phases, present)
     high = np.where(free & (mode == BOTH), np.maximum(demand.most_phases, present), present)
@@ -242,7 +242,7 @@ def _sessions_over(limiter: Limiter) -> list[bool]:
     of those that the sun stops and starts.
     """
     tree, sun = limiter.tree, limiter.sun
-    over: list[bool] = (limiter.demand.urgency == IDLE).tolist()
+    over: list[bool] = (~limiter.demand.has_car).tolist()
     if sun is not None:
         for evse in sun.patience_s:
             over[evse] &= tree.nodes[int(tree.evses[evse])].get("evse_state") != "Finished"

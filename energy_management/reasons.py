@@ -57,7 +57,7 @@ def binding_reasons(network: Network, nodes: Coverage, demand: Demand, current_A
     if len(marks) > len(network.kinds):
         begins = list(accumulate((len(kind.labels) for kind in network.kinds[:-1]), initial=0))
         marks = np.logical_or.reduceat(marks, begins, axis=0)
-    return [(mark, kind.sources) for mark, kind in zip(marks, network.kinds, strict=True)]
+    return list(zip(marks, [kind.sources for kind in network.kinds], strict=True))
 
 
 class Joiner:
@@ -85,7 +85,7 @@ class Joiner:
 
 
 def _numbered(reasons: Sequence[Reason], nodes: Coverage) -> tuple[Ints, list[list[int]]]:
-    """Give numbers from 1 on to the sources that count, over (reason, pair, slot), and list them by reason."""
+    """Give numbers to sources that count, over (reason, pair, slot), and list these by reason."""
     numbers, listed, known = [], [], 1
     for marks, sources in reasons:
         found = sources.numbers.take(nodes.pair_node, 0)

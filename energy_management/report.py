@@ -116,7 +116,7 @@ class Report:
         network, tree = self.run.allocation.network, self.run.limiter.tree
         load = tree.coverage.total_below(network.coefficient * self.run.allocation.current_A)
         exceeded = load > network.node_capacity * (1 + _ALLOWED_EXCESS) + _ALLOWED_EXCESS
-        labels = [f"{label} {kind.unit}".strip() for kind, label in network.labelled()]
+        labels = [f"{label} {kind.unit}".strip() for kind, label in network.labelled]
         return [
             f"{tree.uuids[node]}: {labels[family]} {load[family, node, slot]:g} above "
             f"{network.node_capacity[family, node, slot]:g} in slot {slot % self.slots}"
@@ -134,7 +134,7 @@ def _node_load(run: Run, node: int) -> NodeLoad:
     scale = run.limiter.watt_scale[node, active]
     limit_A, limit_W = np.full(3, np.inf), np.inf
     sources: list[str] = []
-    for family, (kind, label) in enumerate(network.labelled()):
+    for family, (kind, label) in enumerate(network.labelled):
         capacity = network.node_capacity[family, node, active]
         if kind.opposing or not kind.is_of_node:
             continue

@@ -29,10 +29,6 @@ _ALLOWS_ALL: Node = {"timestamp": "", "limits_to_root": {}, "limits_to_leaves": 
 _ALLOWS_NOTHING: Node = {**_ALLOWS_ALL, "limits_to_root": {"ac_max_current_A": {"value": 0.0}}}
 
 
-_TYPES: list[set[type]] = [{dict}, {int}, {bool}, {int, float}]
-"""Of limits to the leaves, phases at present, whether they may change, and efficiency."""
-
-
 class Schedules(NamedTuple):
     """The schedules of all nodes, entry by entry: of import, of export, and two for nodes without.
 
@@ -141,7 +137,8 @@ def _read_entries(entries: Sequence[Node]) -> list[list[Any]]:
         )
     ]
     columns = [found[column::6] for column in range(6)]
-    if any(not {*map(type, column)} <= types for column, types in zip(columns[2:], _TYPES, strict=True)):
+    leaves, active, can_switch, efficiency = [{*map(type, column)} for column in columns[2:]]
+    if not (leaves <= {dict} and active <= {int} and can_switch <= {bool} and efficiency <= {int, float}):
         raise MalformedRequestError
     return columns
 
