@@ -49,6 +49,8 @@ class Demand:
     rank : ndarray of float, shape (evses, 1)
         Which class each EVSE is of. Classes are filled one after the other: EVSEs that want by priority, then
         those that wait, then those without a car.
+    classes : list of ndarray of bool, each of shape (evses, 1)
+        The members of each class in that order.
     weight : ndarray of float, shape (evses, 1)
     exporting : ndarray of bool, shape (evses, slots of the timeline)
         Who is asked to export.
@@ -66,6 +68,7 @@ class Demand:
     priority: Ints
     has_car: Bools
     rank: Floats
+    classes: list[Bools]
     weight: Floats
     exporting: Bools
     takes_part: Bools
@@ -106,11 +109,6 @@ class Demand:
             can_switch=self.can_switch[:, only],
         )
 
-    @cached_property
-    def classes(self) -> list[Bools]:
-        """The members of each class in the order of filling; each of shape (evses, 1)."""
-        return [self.rank == number for number in range(int(self.rank.max()) + 1)]
-
 
 class Standing(NamedTuple):
     """How EVSEs stand to each other; the fields are those of `Demand`."""
@@ -119,6 +117,7 @@ class Standing(NamedTuple):
     priority: Ints
     has_car: Bools
     rank: Floats
+    classes: list[Bools]
     weight: Floats
 
 
@@ -131,11 +130,13 @@ def standing_of(states: tuple[str, ...], listed: tuple[tuple[int, float], ...]) 
         (urgent, -found if urgent == WANTS else 0) for urgent, found in zip(urgency, priority, strict=True)
     ]
     numbers = {each: number for number, each in enumerate(sorted({*classes}))}
+    rank = np.array([float(numbers[each]) for each in classes])[:, None]
     return Standing(
         np.array(urgency),
         np.array(priority),
         np.array(urgency) != IDLE,
-        np.array([float(numbers[each]) for each in classes])[:, None],
+        rank,
+        [rank == number for number in range(len(numbers))],
         np.array(weight)[:, None],
     )
 
@@ -172,6 +173,7 @@ def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Dem
         priority=standing.priority,
         has_car=standing.has_car,
         rank=standing.rank,
+        classes=standing.classes,
         weight=standing.weight,
         exporting=exporting,
         takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),

@@ -115,8 +115,9 @@ class EnergyManager:
         self.state.advance_to(monotonic_s)
         self.state.memory.in_force = in_force
         flat = flatten_if_tree(request)
-        fingerprint = None if flat is None else _fingerprint(request)
-        if self._last is not None and self._last.holds(fingerprint, now, readings, monotonic_s):
+        stands_for_itself = not readings and not self.config.closed_loop
+        fingerprint = _fingerprint(request) if flat is not None and stands_for_itself else None
+        if self._last is not None and self._last.holds(fingerprint, now, monotonic_s):
             self._last.keep(monotonic_s)
             return self._last.result
         self._last = None
@@ -136,8 +137,7 @@ class EnergyManager:
         )
         self.report = Report(read.rejected, run)
         has_memory = run.limiter.meters is not None or run.limiter.sun is not None
-        stands_for_itself = run.repeats and not readings and not has_memory and not self.config.closed_loop
-        if fingerprint is not None and stands_for_itself:
+        if fingerprint is not None and run.repeats and not has_memory:
             self._last = _Answer(fingerprint, result, run)
         if self._log is not None:
             describe(self.report, self._log)
@@ -302,12 +302,10 @@ class _Answer:
     result: list[dict[str, Any]]
     run: Run
 
-    def holds(
-        self, fingerprint: bytes | None, now: datetime, readings: Mapping[str, Reading], monotonic_s: float
-    ) -> bool:
+    def holds(self, fingerprint: bytes | None, now: datetime, monotonic_s: float) -> bool:
         """Whether the answer to this would be the same."""
         run = self.run
-        if fingerprint != self.fingerprint or readings or not run.timeline.holds(now):
+        if fingerprint != self.fingerprint or not run.timeline.holds(now):
             return False
         turn_ends = [state.turn_ends for state in run.states if state.turn_ends is not None]
         asked_again = [
