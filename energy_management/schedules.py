@@ -85,18 +85,18 @@ def read_schedules(tree: Tree, known: Form | None) -> Schedules:
     entries = [*chain.from_iterable(schedules), _ALLOWS_ALL, _ALLOWS_NOTHING]
     timestamps, root, leaves, *facts = _read_entries(entries)
     two_sided = [position for position, side in enumerate(leaves) if side]
-    found = _read_limits(root + [leaves[position] for position in two_sided])
+    limits = _read_limits(root + [leaves[position] for position in two_sided])
     outline = Outline(
         tree.coverage,
         [*map(len, schedules)],
         timestamps,
         two_sided,
-        found[MAX_PHASES :: len(FIELDS)],
-        found[MIN_PHASES :: len(FIELDS)],
+        limits[MAX_PHASES],
+        limits[MIN_PHASES],
         *facts,
     )
     form = known if known is not None and known.outline == outline else Form(outline, tree)
-    amounts = _amounts(found)
+    amounts = _amounts(limits[AMOUNTS])
     from_leaves = _merge_leaves(amounts, form, len(entries)) if two_sided else None
     amounts = amounts[:, : len(entries)]
     names_none = np.minimum(amounts[CURRENT_A], amounts[POWER_W]) == np.inf
@@ -143,17 +143,17 @@ def _read_entries(entries: Sequence[Node]) -> list[list[Any]]:
     return columns
 
 
-def _read_limits(sides: list[Node]) -> list[float]:
-    """Read the values of all fields, side by side."""
+def _read_limits(sides: list[Node]) -> list[list[float]]:
+    """Read the values of each field on all sides."""
     found = [side[name]["value"] if name in side else absent for side in sides for name, absent in _DEFAULTS]
     if not {*map(type, found)} <= {int, float}:
         raise MalformedRequestError
-    return found
+    return [found[field :: len(FIELDS)] for field in range(len(FIELDS))]
 
 
-def _amounts(found: list[float]) -> Floats:
-    """Check the currents and powers among values of all fields, shape (3, sides)."""
-    amounts = np.array(found, dtype=np.float64).reshape(-1, len(FIELDS)).T[AMOUNTS].copy()
+def _amounts(found: list[list[float]]) -> Floats:
+    """Check currents and powers, shape (3, sides)."""
+    amounts = np.array(found, dtype=np.float64)
     absent = amounts == ABSENT
     if not everywhere((amounts >= 0) & ((amounts <= HIGHEST) | absent)):
         raise MalformedRequestError
