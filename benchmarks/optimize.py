@@ -5,7 +5,7 @@ floors: a bare loop that reads every limit of the request, and one that builds t
 above both is the algorithm's. "levels" are three levels of 20; in "scattered" all timestamps differ.
 
 Every run is a full one: the same site a second later, with other values of all limits. "first" is the very
-first run of a new manager, when nothing is known of the shape of the tree and of its timestamps.
+first run of a new manager, when nothing is known of the form of the request.
 """
 
 from __future__ import annotations
