@@ -112,8 +112,6 @@ class Form:
 
     Attributes
     ----------
-    begins : list of int
-        The first entry of each schedule.
     of_evse : ndarray of bool, shape (entries,)
         Which entries are those of EVSEs.
     facts : ndarray, shape (5, entries)
@@ -131,21 +129,16 @@ class Form:
 
     def __init__(self, outline: Outline, tree: Tree) -> None:
         self.outline = outline
-        self._evses, nodes = tree.evses, len(tree.nodes)
+        self._evses = tree.evses
+        is_evse = np.zeros(len(tree.nodes), dtype=np.bool_)
+        is_evse[tree.evses] = True
+        self.of_evse = np.append(np.tile(is_evse, 2).repeat(outline.lengths), (False, False))
         begins = list(accumulate(outline.lengths, initial=0))
-        self.facts, self.fewer_to_leaves = _facts(outline, exports=begins[nodes])
+        self.facts, self.fewer_to_leaves = _facts(outline, exports=begins[len(is_evse)])
         self.efficiency = self.facts[-1]
         self._ladders: list[list[int]] = []
         self._numbers = np.array(self._read_ladders(begins))
-        empty = [length == 0 for length in outline.lengths]
-        is_evse = np.zeros(nodes, dtype=np.bool_)
-        is_evse[tree.evses] = True
-        self.of_evse = np.append(np.tile(is_evse, 2).repeat(outline.lengths), (False, False))
-        for number in np.flatnonzero(empty).tolist():
-            node = number % nodes
-            passes = not is_evse[node] and empty[node] and empty[nodes + node]
-            begins[number] = begins[-1] + (not passes)
-        self._begins = np.array(begins[:-1])[:, None]
+        self._first_entries = _first_entries(begins, is_evse)[:, None]
         self._slots: Slots | None = None
 
     def _read_ladders(self, begins: list[int]) -> list[int]:
@@ -166,7 +159,7 @@ class Form:
             stamps = set(others).union(*self._ladders)
             timeline = Timeline.build(now, interval_min, total_h, stamps)
             chosen = np.array([timeline.entries_in_force(ladder) for ladder in self._ladders])
-            entry = chosen[self._numbers] + self._begins
+            entry = chosen[self._numbers] + self._first_entries
             self._slots = Slots(self, self._evses, timeline, others, entry)
         return self._slots
 
@@ -208,6 +201,17 @@ class Slots:
             Limits(values[:, :nodes], self._entry[:nodes], imports),
             Limits(values[:, nodes:], self._entry[nodes:], exports),
         )
+
+
+def _first_entries(begins: list[int], is_evse: Bools) -> Ints:
+    """Find the first entry of each schedule; one that has none has that which allows all, or nothing.
+
+    A node lets everything pass that has a schedule in neither direction.
+    """
+    first, end = np.array(begins[:-1]), begins[-1]
+    import_is_empty, export_is_empty = (first == begins[1:]).reshape(2, -1)
+    passes = np.tile(import_is_empty & export_is_empty & ~is_evse, 2)
+    return np.where(first == begins[1:], np.where(passes, end, end + 1), first)
 
 
 def _phases(facts: Floats, coverage: Coverage, evses: Ints) -> Phases:
