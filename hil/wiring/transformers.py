@@ -14,6 +14,7 @@ _RATIO = (0.8, 1.25)
 _SETPOINT_RATIO = (0.7, 1.2)
 """The same against the limit, which a car need not use up."""
 _NOTHING_A = 0.05
+_ABOUT_ORDER = ("ct_same_wire", "cts_rotated", "cts_exchanged")
 
 
 def check_transformers(
@@ -44,8 +45,29 @@ def check_transformers(
         *_dead(on_all, answering, seen, moving, expected),
         *_ratio(answering, moving),
     ]
+    return _as_far_as_clear(found, seen, answering)
+
+
+def _as_far_as_clear(
+    found: Sequence[Finding], seen: Sequence[Response], answering: Sequence[Response]
+) -> list[Finding]:
+    """Leave open what rests on phases that are not clear: their own, and all where it is about their order.
+
+    A current of an odd size counts as about the order, too: it may be that of another phase.
+    """
     blurred = {response.phase for response in seen if not response.exact}
-    return [one if not blurred & set(one.phases) else _noisy(*one.phases) for one in found]
+    unclear = [response.phase for response in answering if not response.exact]
+    low, high = _SETPOINT_RATIO
+    odd = {response.phase for response in answering if not low <= response.size <= high}
+    clear = []
+    for one in found:
+        if blurred & set(one.phases):
+            clear.append(_noisy(*one.phases))
+        elif unclear and (one.code in _ABOUT_ORDER or odd & set(one.phases)):
+            clear.append(_noisy(*unclear))
+        else:
+            clear.append(one)
+    return list(dict.fromkeys(clear))
 
 
 def _unsteady(seen: Sequence[Response]) -> Iterator[Finding]:
