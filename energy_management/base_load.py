@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import sub
 
-from energy_management.draws import FALLEN_WITHIN_A, FOLLOWS_WITHIN_S, STALE_AFTER_S, Draw, measured_A
+from energy_management.draws import COMMON_A, FALLEN_WITHIN_A, FOLLOWS_WITHIN_S, NOTHING, STALE_AFTER_S, Draw, measured_A
 from energy_management.measurement import Vector3
 
 UNKNOWN: Vector3 = (math.nan, math.nan, math.nan)
+COMMON: Vector3 = (COMMON_A, COMMON_A, COMMON_A)
 UNBOUNDED: Vector3 = (math.inf, math.inf, math.inf)
-INEXACT: Vector3 = (FALLEN_WITHIN_A, FALLEN_WITHIN_A, FALLEN_WITHIN_A)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Beside:
     least_A : Vector3
         As far as no car has begun to use more than it did without having just been given it.
     most_A : Vector3
-        Beside what EVSEs most likely drew.
+        Beside what EVSEs most likely drew, and those that nobody measures at the least.
     """
 
     measured: Measured
@@ -136,11 +136,12 @@ class _Drawn:
     least_A, most_A : Vector3
         Of those that are measured.
     granted_A, reach_A : Vector3
-        The same of the others, by their limits: they count with their grants while they charge.
+        The same of the others, by their limits: they count with their grants while they charge, as far as
+        most cars can use them.
     before_A : Vector3
         What those drew before they were given more, during an overload.
-    unsure_A : Vector3
-        By so much that may be less.
+    used_A : Vector3
+        What those drew at the least, during an overload: their grants, or nothing if they left some unused.
     """
 
     least_A: Vector3
@@ -148,7 +149,7 @@ class _Drawn:
     granted_A: Vector3
     reach_A: Vector3
     before_A: Vector3
-    unsure_A: Vector3
+    used_A: Vector3
 
     @classmethod
     def at(cls, at_s: float, draws: Sequence[Draw], unmeasured: Measured, *, fuse_holds: bool) -> _Drawn:
@@ -164,20 +165,25 @@ class _Drawn:
         measured = [each for each in bounds if each.is_measured]
         others = [each for each in bounds if not each.is_measured]
         reach_A = before_A = _sum([each.most_A for each in others])
+        used_A = NOTHING
         if not fuse_holds:
             unseen = [draw for draw, each in zip(draws, bounds, strict=True) if not each.is_measured]
             given_A = _risen(unseen, unmeasured.at_s - FOLLOWS_WITHIN_S, at_s)
             reach_A = _each(min, reach_A, _sum([unmeasured.current_A, given_A]))
             given_before_A = _risen(unseen, at_s - FOLLOWS_WITHIN_S, unmeasured.at_s)
             before_A = _each(min, reach_A, _each(_beside, unmeasured.current_A, given_before_A))
-        granted_A = _each(min, _sum([each.least_A for each in others]), reach_A)
+            used_A = _each(_if_possible, _sum([draw.used_A(at_s) for draw in unseen]), before_A)
+            if len(unseen) == 1:  # what has shown on all phases alike is no load of the house
+                even_A = max(0.0, min(before_A) - FALLEN_WITHIN_A)
+                used_A = _each(max, used_A, (even_A, even_A, even_A))
+        granted_A = _each(min, _sum([_each(min, each.least_A, COMMON) for each in others]), reach_A)
         return cls(
             _sum([each.least_A for each in measured]),
             _sum([each.most_A for each in measured]),
             granted_A,
             reach_A,
             before_A,
-            _sum([_each(min, each.most_A, INEXACT) for each in others]),
+            used_A,
         )
 
     def unmeasured(self, measured: Measured, base_A: Vector3) -> Measured:
@@ -193,7 +199,7 @@ class _Drawn:
     def beside(self, measured: Measured, draws: Sequence[Draw]) -> Beside:
         """Return what is left of a reading of an overload beside what EVSEs drew."""
         drawn_A = _sum([self.most_A, self.before_A])
-        likely_A = _sum([measured_A(draws, measured.at_s), _each(_beside, self.before_A, self.unsure_A)])
+        likely_A = _sum([measured_A(draws, measured.at_s), self.used_A])
         total_A = measured.current_A
         return Beside(measured, _each(sub, total_A, drawn_A), _each(sub, total_A, likely_A))
 
@@ -223,6 +229,11 @@ def _risen(draws: Sequence[Draw], start_s: float, end_s: float) -> Vector3:
 
 def _beside(total_A: float, part_A: float) -> float:
     return max(0.0, total_A - part_A)
+
+
+def _if_possible(part_A: float, total_A: float) -> float:
+    """Return a part, or nothing where there is not as much in all."""
+    return part_A if part_A <= total_A else 0.0
 
 
 def _each(pick: Callable[[float, float], float], one: Vector3, other: Vector3) -> Vector3:

@@ -156,6 +156,7 @@ class ClosedLoop:
             np.where(wanted_A >= minimum_A, minimum_A, 0.0),
             np.array(pinned_A),
             allocation.loaded[:, :, slot],
+            np.array([draw.measured(self.monotonic_s) is None for draw in self.memory.draws.values()]),
         )
         now_A = relieved(overloads, evses, order())
         lowered = np.flatnonzero(now_A < wanted_A - ROUNDING_A).tolist()

@@ -37,6 +37,9 @@ REMEMBERED_S = STALE_AFTER_S + FOLLOWS_WITHIN_S
 FALLEN_WITHIN_A = 0.5
 """So far beside its limit a draw still counts as following it; meters and pilots are not exact."""
 
+COMMON_A = 16.0
+"""What the onboard chargers of most cars take on each of their phases; few use more than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -125,6 +128,17 @@ class Draw:
         one, two, three = (
             sum(max(0.0, later[phase] - earlier[phase]) for earlier, later in pairwise(limits_A))
             for phase in range(3)
+        )
+        return one, two, three
+
+    def used_A(self, at_s: float) -> Vector3:
+        """Return the least that a car draws at a time which uses what it may, as most cars do.
+
+        It may have followed any of its limits of the last seconds, and take a little less than it is offered.
+        """
+        one, two, three = (
+            max(0.0, min(least, COMMON_A) - FALLEN_WITHIN_A)
+            for least in _least([bounds.least_A for bounds in self._in_force(at_s - FOLLOWS_WITHIN_S, at_s)])
         )
         return one, two, three
 

@@ -111,6 +111,7 @@ def _overload(tree: Tree, position: int, limit_A: float, rooms_A: Floats, measur
         (least_one, least_two, least_three),
         TOLERATED * limit_A,
         (current_A > limit_A).tolist(),
+        (current_A > (1.0 + TOLERATED / 2.0) * limit_A).tolist(),
     )
 
 

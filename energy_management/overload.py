@@ -5,7 +5,8 @@ moment ago cannot move again so soon: for as long, the other EVSEs give what tho
 minimum. Where that is not enough, pilots are switched off, which is possible at any time.
 
 What the house draws is known only as well as what the cars draw. As far as it is not certain, it lowers
-shares, but pauses nobody.
+shares, but pauses nobody whose draw is measured. The others are paused where their cars may draw so little of
+what they may that lower shares would change nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Overload:
         For less above its limit nobody is paused.
     is_over : sequence of bool
         On which phases more than its limit is measured: nobody gets more there until that is over.
+    doubts_unmeasured : sequence of bool
+        On which phases that is enough to pause EVSEs that nobody measures, for what they may not draw.
     """
 
     first: int
@@ -46,6 +49,7 @@ class Overload:
     least_room_A: Vector3
     tolerated_A: float
     is_over: Sequence[bool] = (True, True, True)
+    doubts_unmeasured: Sequence[bool] = (True, True, True)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Sharers:
         What pilots show that cannot move yet; 0 for those that can.
     loaded : ndarray of bool, shape (3, evses)
         On which grid phases they draw.
+    unmeasured : ndarray of bool
+        Of whom nobody measures what they draw.
     """
 
     current_A: Floats
@@ -71,6 +77,7 @@ class Sharers:
     least_A: Floats
     pinned_A: Floats
     loaded: Bools
+    unmeasured: Bools
 
 
 def relieved(overloads: Sequence[Overload], evses: Sharers, order: Ints) -> Floats:
@@ -93,12 +100,13 @@ def relieved(overloads: Sequence[Overload], evses: Sharers, order: Ints) -> Floa
             moving = here & (pinned_A == 0.0)
             excess_A = _drawn_A(here, current_A, pinned_A) - overload.least_room_A[phase]
             current_A[moving] = _lowered(current_A[moving], evses.least_A[moving], excess_A)
-            for evse in _last_first(order, pinned_A):
-                excess_A = _drawn_A(here, current_A, pinned_A) - overload.room_A[phase]
-                if excess_A <= overload.tolerated_A:
-                    break
-                if here[evse]:
-                    current_A[evse] = pinned_A[evse] = 0.0
+            doubted = here & evses.unmeasured & bool(overload.doubts_unmeasured[phase])
+            for paused, room_A in ((doubted, overload.least_room_A), (here, overload.room_A)):
+                for evse in _last_first(order, pinned_A):
+                    if _drawn_A(here, current_A, pinned_A) - room_A[phase] <= overload.tolerated_A:
+                        break
+                    if paused[evse]:
+                        current_A[evse] = pinned_A[evse] = 0.0
     return current_A
 
 

@@ -47,6 +47,7 @@ def given(
     pinned_A: Sequence[float] | None = None,
     phases: Sequence[Vector3] | None = None,
     had_A: Sequence[float] | None = None,
+    unmeasured: Sequence[bool] | None = None,
 ) -> list[float]:
     """Currents of EVSEs with a minimum of 6 A on an overloaded fuse, the first of them served first."""
     count = len(wanted_A)
@@ -57,6 +58,7 @@ def given(
         np.full(count, 6.0),
         np.array(pinned_A or [0.0] * count, dtype=np.float64),
         np.array(phases or [(1, 1, 1)] * count, dtype=np.bool_).T,
+        np.array(unmeasured or [False] * count, dtype=np.bool_),
     )
     return list(relieved([overload], evses, np.arange(count)))
 
@@ -98,6 +100,15 @@ def test_what_a_meter_cannot_tell_pauses_nobody() -> None:
 def test_what_is_not_certain_of_the_house_lowers_but_pauses_nobody() -> None:
     assert given(10, 10, room_A=20, least_room_A=14) == [7, 7]
     assert given(10, 10, room_A=20, least_room_A=2) == [6, 6]
+
+
+def test_what_cars_may_leave_unused_that_nobody_measures_pauses_them_and_no_others() -> None:
+    assert given(10, 10, room_A=20, least_room_A=2, unmeasured=[True, False]) == [0, 6]
+    assert given(10, 10, 10, room_A=30, least_room_A=12, unmeasured=[True] * 3) == [6, 6, 0]
+
+
+def test_but_not_where_lower_shares_are_enough() -> None:
+    assert given(10, 10, room_A=20, least_room_A=14, unmeasured=[True, True]) == [7, 7]
 
 
 def test_nobody_gets_more_until_it_is_over() -> None:
