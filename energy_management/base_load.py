@@ -12,7 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import sub
 
-from energy_management.draws import COMMON_A, FALLEN_WITHIN_A, FOLLOWS_WITHIN_S, NOTHING, STALE_AFTER_S, Draw, measured_A
+from energy_management.draws import (
+    COMMON_A,
+    FALLEN_WITHIN_A,
+    FOLLOWS_WITHIN_S,
+    NOTHING,
+    STALE_AFTER_S,
+    Draw,
+    measured_A,
+)
 from energy_management.measurement import Vector3
 
 UNKNOWN: Vector3 = (math.nan, math.nan, math.nan)
@@ -69,6 +77,8 @@ class BaseLoad:
         The most that EVSEs which nobody measures drew at the last reading.
     overload : Beside or None
         What the newest reading says of other loads, if it is one of an overload.
+    settled_overload : Beside or None
+        The same of the last reading that is not pending.
     """
 
     settled_A: Vector3 = UNKNOWN
@@ -77,6 +87,7 @@ class BaseLoad:
     counting_A: Vector3 = UNKNOWN
     unmeasured: Measured = Measured(-math.inf, UNBOUNDED)
     overload: Beside | None = None
+    settled_overload: Beside | None = None
 
     def take(self, measured: Measured) -> None:
         """Take a reading, the newest or one already known."""
@@ -98,20 +109,21 @@ class BaseLoad:
         fuse_A : float
             A reading above it is of an overload.
         """
-        estimate, unmeasured = self.settled_A, self.unmeasured
+        estimate, unmeasured, beside = self.settled_A, self.unmeasured, self.settled_overload
         unsettled: list[Measured] = []
         for measured in self.pending:
             fuse_holds = not any(current > fuse_A for current in measured.current_A)
             drawn = _Drawn.at(measured.at_s, draws, unmeasured, fuse_holds=fuse_holds)
             estimate = _moved(estimate, measured, drawn)
             unmeasured = drawn.unmeasured(measured, estimate)
-            self.overload = None if fuse_holds else drawn.beside(measured, draws)
+            beside = None if fuse_holds else drawn.beside(measured, draws, beside)
+            self.overload = beside
             explained = Measured(measured.at_s, estimate)
             is_final = measured.at_s < now_s - STALE_AFTER_S or all(
                 draw.settled_by(measured.at_s) for draw in draws
             )
             if is_final and not unsettled:
-                self.settled_A, self.unmeasured = estimate, unmeasured
+                self.settled_A, self.unmeasured, self.settled_overload = estimate, unmeasured, beside
                 self.estimates.append(explained)
             else:
                 unsettled.append(explained)
@@ -172,10 +184,7 @@ class _Drawn:
             reach_A = _each(min, reach_A, _sum([unmeasured.current_A, given_A]))
             given_before_A = _risen(unseen, at_s - FOLLOWS_WITHIN_S, unmeasured.at_s)
             before_A = _each(min, reach_A, _each(_beside, unmeasured.current_A, given_before_A))
-            used_A = _each(_if_possible, _sum([draw.used_A(at_s) for draw in unseen]), before_A)
-            if len(unseen) == 1:  # what has shown on all phases alike is no load of the house
-                even_A = max(0.0, min(before_A) - FALLEN_WITHIN_A)
-                used_A = _each(max, used_A, (even_A, even_A, even_A))
+            used_A = _used(unseen, at_s, before_A)
         granted_A = _each(min, _sum([_each(min, each.least_A, COMMON) for each in others]), reach_A)
         return cls(
             _sum([each.least_A for each in measured]),
@@ -196,12 +205,22 @@ class _Drawn:
         )
         return Measured(measured.at_s, (one, two, three))
 
-    def beside(self, measured: Measured, draws: Sequence[Draw]) -> Beside:
-        """Return what is left of a reading of an overload beside what EVSEs drew."""
+    def beside(self, measured: Measured, draws: Sequence[Draw], before: Beside | None) -> Beside:
+        """Return what is left of a reading of an overload beside what EVSEs drew.
+
+        Parameters
+        ----------
+        before : Beside or None
+            The same of the reading before, if that was one of an overload, too: what those that nobody
+            measures draw less since then is no load of the house.
+        """
         drawn_A = _sum([self.most_A, self.before_A])
         likely_A = _sum([measured_A(draws, measured.at_s), self.used_A])
         total_A = measured.current_A
-        return Beside(measured, _each(sub, total_A, drawn_A), _each(sub, total_A, likely_A))
+        least_A, most_A = _each(sub, total_A, drawn_A), _each(sub, total_A, likely_A)
+        if before is not None and any(self.reach_A):
+            most_A = _each(min, most_A, _each(max, least_A, before.most_A))
+        return Beside(measured, least_A, most_A)
 
 
 def _moved(estimate_A: Vector3, measured: Measured, drawn: _Drawn) -> Vector3:
@@ -231,9 +250,23 @@ def _beside(total_A: float, part_A: float) -> float:
     return max(0.0, total_A - part_A)
 
 
-def _if_possible(part_A: float, total_A: float) -> float:
-    """Return a part, or nothing where there is not as much in all."""
-    return part_A if part_A <= total_A else 0.0
+def _used(unseen: Sequence[Draw], at_s: float, most_A: Vector3) -> Vector3:
+    """Return the least that EVSEs draw which nobody measures; they are not above a most.
+
+    Where their grants are, on any phase, somebody leaves some unused, and nobody knows who. Only of a single
+    EVSE something is known even so: on which phase that is, and that what has shown on all phases alike is no
+    load of the house.
+    """
+    granted_A = _sum([draw.used_A(at_s) for draw in unseen])
+    is_possible = [granted <= most for granted, most in zip(granted_A, most_A, strict=True)]
+    if len(unseen) > 1:
+        return granted_A if all(is_possible) else NOTHING
+    even_A = max(0.0, min(most_A) - 2.0 * FALLEN_WITHIN_A)
+    one, two, three = (
+        max(granted, even_A) if possible else even_A
+        for granted, possible in zip(granted_A, is_possible, strict=True)
+    )
+    return one, two, three
 
 
 def _each(pick: Callable[[float, float], float], one: Vector3, other: Vector3) -> Vector3:

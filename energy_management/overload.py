@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from energy_management.coverage import Bools, Floats, Ints
+from energy_management.draws import FALLEN_WITHIN_A
 from energy_management.measurement import Vector3
 
 TOLERATED = 0.02
@@ -101,9 +102,11 @@ def relieved(overloads: Sequence[Overload], evses: Sharers, order: Ints) -> Floa
             excess_A = _drawn_A(here, current_A, pinned_A) - overload.least_room_A[phase]
             current_A[moving] = _lowered(current_A[moving], evses.least_A[moving], excess_A)
             doubted = here & evses.unmeasured & bool(overload.doubts_unmeasured[phase])
-            for paused, room_A in ((doubted, overload.least_room_A), (here, overload.room_A)):
+            doubt_A = FALLEN_WITHIN_A * float(doubted.sum())
+            least_room_A, room_A = overload.least_room_A[phase] + doubt_A, overload.room_A[phase]
+            for paused, left_A in ((doubted, least_room_A), (here, room_A)):
                 for evse in _last_first(order, pinned_A):
-                    if _drawn_A(here, current_A, pinned_A) - room_A[phase] <= overload.tolerated_A:
+                    if _drawn_A(here, current_A, pinned_A) - left_A <= overload.tolerated_A:
                         break
                     if paused[evse]:
                         current_A[evse] = pinned_A[evse] = 0.0

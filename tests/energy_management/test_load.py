@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_management import EvseAttributes
-from energy_management.measurement import Reading
+from energy_management.measurement import Reading, Vector3
 from tests.energy_management.one_grid import FUSE_A, NO_LOAD, STRAIGHT, Grid, flat
 
 
@@ -129,6 +129,31 @@ class TestTheSameMoment:
                 granted = grid.step(Reading(grid.now_s, flat(house_A + drawn)), {"a": sample})["a"]
                 drawn = min(wish_A, granted) if granted >= 6 else 0.0
             assert granted + house_A <= FUSE_A + 1e-6
+
+
+class TestOverloadByCarsThatNobodyMeasures:
+    @staticmethod
+    def relieved_A(house_A: Vector3, step_A: float, *, most_A: float, phases: int = 3) -> float:
+        """Let a car begin and draw up to so much; what it has once the house draws more on L1."""
+        grid = Grid(closed_loop=True)
+        one, two, three = house_A
+        drawn = granted = 0.0
+        for _ in range(60):
+            cars = [drawn if phase < phases else 0.0 for phase in range(3)]
+            granted = grid.run(1, (one + cars[0], two + cars[1], three + cars[2]))["a"]
+            drawn = min(most_A, granted)
+        assert granted > 12
+        return grid.run(1, (one + step_A + cars[0], two + cars[1], three + cars[2]))["a"]
+
+    def test_one_that_uses_its_grant_gives_what_is_needed_and_a_little_more(self) -> None:
+        assert self.relieved_A(flat(20), 4.0, most_A=32.0) == pytest.approx(10.5)
+
+    def test_one_that_shows_on_all_phases_alike_does_too_whatever_it_leaves_unused(self) -> None:
+        assert self.relieved_A((5.0, 1.0, 1.0), 15.0, most_A=16.0) == pytest.approx(14.5, abs=0.5)
+
+    def test_one_that_may_draw_nothing_there_is_paused(self) -> None:
+        """On one phase of three, house and car look the same."""
+        assert self.relieved_A((5.0, 1.0, 1.0), 21.0, most_A=10.0, phases=1) == 0.0
 
 
 class TestGeneration:

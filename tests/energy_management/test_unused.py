@@ -59,6 +59,28 @@ class TestShare:
     def test_what_two_do_not_want_is_offered_back_to_both(self) -> None:
         assert pair().run(90, None, {"a": flat(9), "b": flat(9)}) == pytest.approx({"a": 17.5, "b": 17.5})
 
+    def test_a_lone_car_that_pauses_by_itself_keeps_its_full_pilot(self) -> None:
+        grid = Grid(fallback_A=None, closed_loop=True)
+        grid.run(60, None, {"a": flat(9)})
+        grid.states["a"] = "PausedEV"
+        assert grid.run(120, None, {"a": flat(0)})["a"] == pytest.approx(32)
+
+    def test_a_car_that_pauses_by_itself_is_offered_what_the_others_leave(self) -> None:
+        grid = pair()
+        grid.states["a"] = "PausedEV"
+        assert grid.run(60, None, {"a": flat(0), "b": flat(29)}) == pytest.approx({"a": 6, "b": 29})
+        assert grid.run(60, None, {"a": flat(0), "b": flat(9)}) == pytest.approx({"a": 24, "b": 11})
+        grid.states["b"] = "PausedEV"
+        assert grid.run(60, None, {"a": flat(0), "b": flat(0)}) == pytest.approx({"a": 17.5, "b": 17.5})
+
+    def test_a_car_that_resumes_has_its_share_at_once_or_when_the_other_has_fallen(self) -> None:
+        grid = pair()
+        grid.states["a"] = "PausedEV"
+        grid.run(60, None, {"a": flat(0), "b": flat(29)})
+        grid.states["a"] = "Charging"
+        assert grid.run(1, None, {"a": flat(0), "b": flat(29)})["b"] == pytest.approx(17.5)
+        assert grid.run(1, None, {"a": flat(6), "b": flat(17.5)})["a"] == pytest.approx(17.5)
+
     def test_an_evse_is_never_capped_below_its_minimum(self) -> None:
         grants = pair().run(60, None, {"a": flat(0), "b": flat(17.5)})
         assert grants == pytest.approx({"a": 6, "b": 29})
