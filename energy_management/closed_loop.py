@@ -12,7 +12,7 @@ from energy_management.allocation import Allocation
 from energy_management.config import ManagerConfig
 from energy_management.coverage import Bools, Floats
 from energy_management.demand import IDLE, WANTS
-from energy_management.draws import NOTHING_IN_FORCE, Draw, currents_of
+from energy_management.draws import KNOWN_AFTER_S, NOTHING_IN_FORCE, Draw, currents_of
 from energy_management.limits import Limiter
 from energy_management.measurement import Reading
 from energy_management.memory import Memory
@@ -150,16 +150,20 @@ class ClosedLoop:
             self._pinned_A(uuid, draw) if draw.pilot.holds(limit, self.monotonic_s) else 0.0
             for (uuid, draw), limit in zip(self.memory.draws.items(), wanted_A.tolist(), strict=True)
         ]
+        draws = list(self.memory.draws.values())
+        unmeasured = np.array([draw.measured(self.monotonic_s) is None for draw in draws])
         evses = Sharers(
             wanted_A,
             granted_A,
             np.where(wanted_A >= minimum_A, minimum_A, 0.0),
             np.array(pinned_A),
             allocation.loaded[:, :, slot],
-            np.array([draw.measured(self.monotonic_s) is None for draw in self.memory.draws.values()]),
+            unmeasured,
         )
         now_A = relieved(overloads, evses, order())
         lowered = np.flatnonzero(now_A < wanted_A - ROUNDING_A).tolist()
+        for evse in np.flatnonzero(unmeasured & (now_A == 0.0) & (wanted_A > 0.0)).tolist():
+            draws[evse].rests_until_s = self.monotonic_s + KNOWN_AFTER_S
         current_A = allocation.current_A.copy()
         current_A[lowered, slot] = now_A[lowered]
         reasons = {

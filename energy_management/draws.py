@@ -37,6 +37,9 @@ REMEMBERED_S = STALE_AFTER_S + FOLLOWS_WITHIN_S
 FALLEN_WITHIN_A = 0.5
 """So far beside its limit a draw still counts as following it; meters and pilots are not exact."""
 
+KNOWN_AFTER_S = 10.0
+"""So long an EVSE that nobody measures rests after a pause in an overload: a meter shows what else draws."""
+
 COMMON_A = 16.0
 """What the onboard chargers of most cars take on each of their phases; few use more than that."""
 
@@ -76,6 +79,8 @@ class Draw:
         When its limit last changed, with a car that could notice.
     car_since_s : float
         Since when there is a car that could draw anything; infinite while there is none.
+    rests_until_s : float
+        It has to stay paused until then.
     pilot : Pilot
         What its limits have come to.
     """
@@ -84,6 +89,7 @@ class Draw:
     allowed: list[Bounds] = field(default_factory=list)
     changed_at_s: float = -math.inf
     car_since_s: float = -math.inf
+    rests_until_s: float = -math.inf
     pilot: Pilot = field(default_factory=Pilot)
 
     def sample(self, bounds: Bounds) -> None:
@@ -100,7 +106,7 @@ class Draw:
     def note_car(self, now_s: float, *, is_there: bool) -> None:
         """Take note of whether there is a car; the next one knows nothing of the limits of the one before."""
         if not is_there:
-            self.car_since_s, self.changed_at_s = math.inf, -math.inf
+            self.car_since_s, self.changed_at_s, self.rests_until_s = math.inf, -math.inf, -math.inf
         elif self.car_since_s == math.inf:
             self.car_since_s = now_s
 

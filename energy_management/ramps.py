@@ -27,9 +27,6 @@ from energy_management.waits import NO_WAITS, Waits
 
 ROUNDING_A = 1e-6
 
-KNOWN_AFTER_S = 10.0
-"""So long an EVSE stays paused that nobody measures: until a meter has shown what else is there."""
-
 WORTH_WAITING_A = 1.0
 """A part of a rise that is smaller than this waits for the rest of it."""
 
@@ -155,8 +152,10 @@ class Ramps:
 
     def _reason(self, evse: int, falling: Sequence[int], *, may_rise: bool) -> str:
         """Say why an EVSE has less than its target."""
+        if self.monotonic_s < self.draws[evse].rests_until_s:
+            return "waits until the meter has shown what else draws"
         if self.monotonic_s < self._rises_at_s(evse):
-            return f"rises {self._rest_s(evse):g} s after its last change"
+            return f"rises {self.config.rise_interval_s:g} s after its last change"
         if not may_rise:
             return f"rises only by {self.config.deadband_A:g} A or more"
         uuids = self.limiter.tree.evse_uuids
@@ -179,8 +178,5 @@ class Ramps:
         )
 
     def _rises_at_s(self, evse: int) -> float:
-        return self.draws[evse].changed_at_s + self._rest_s(evse)
-
-    def _rest_s(self, evse: int) -> float:
-        is_unknown = self.granted_A[evse] <= 0 and self.draws[evse].measured(self.monotonic_s) is None
-        return max(self.config.rise_interval_s, KNOWN_AFTER_S if is_unknown else 0.0)
+        draw = self.draws[evse]
+        return max(draw.changed_at_s + self.config.rise_interval_s, draw.rests_until_s)
