@@ -146,24 +146,25 @@ class ClosedLoop:
         takes_part = limiter.demand.takes_part[:, slot] & (limiter.demand.urgency != IDLE)
         wanted_A = np.where(takes_part, allocation.current_A[:, slot], 0.0)
         minimum_A = limiter.demand.minimum_A[:, slot]
+        draws = list(self.memory.draws.values())
         pinned_A = [
             self._pinned_A(uuid, draw) if draw.pilot.holds(limit, self.monotonic_s) else 0.0
             for (uuid, draw), limit in zip(self.memory.draws.items(), wanted_A.tolist(), strict=True)
         ]
-        draws = list(self.memory.draws.values())
-        unmeasured = np.array([draw.measured(self.monotonic_s) is None for draw in draws])
+        unmeasured = [draw.measured(self.monotonic_s) is None for draw in draws]
         evses = Sharers(
             wanted_A,
             granted_A,
             np.where(wanted_A >= minimum_A, minimum_A, 0.0),
             np.array(pinned_A),
             allocation.loaded[:, :, slot],
-            unmeasured,
+            np.array(unmeasured),
         )
         now_A = relieved(overloads, evses, order())
         lowered = np.flatnonzero(now_A < wanted_A - ROUNDING_A).tolist()
-        for evse in np.flatnonzero(unmeasured & (now_A == 0.0) & (wanted_A > 0.0)).tolist():
-            draws[evse].rests_until_s = self.monotonic_s + KNOWN_AFTER_S
+        for evse in lowered:
+            if unmeasured[evse] and not now_A[evse]:
+                draws[evse].rests_until_s = self.monotonic_s + KNOWN_AFTER_S
         current_A = allocation.current_A.copy()
         current_A[lowered, slot] = now_A[lowered]
         reasons = {
