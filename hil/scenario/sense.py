@@ -1,14 +1,14 @@
 """What is understood, and still cannot be: moments after the end, settings that the module does not have."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bsp.yaml_file import suggest
 from hil.runtime.manager.manifest import ENERGY_MANAGER, Manifest
-from hil.runtime.manager.schemas import problem_of_value, type_name
+from hil.runtime.manager.schemas import is_of_type, problem_of_value
 from hil.runtime.wire import MODULE_SCOPE
 from hil.scenario.scenario import Scenario
 from hil.scenario.words import When, WordsError
@@ -48,13 +48,9 @@ def wrong_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
         schema = declared.get(name)
         if schema is None:
-            close = difflib.get_close_matches(name, declared, n=1)
-            hint = f" (did you mean '{close[0]}'?)" if close else ""
-            yield name, f"no setting of the module{hint}, see docs/configuration.md"
-            continue
-        found, expected = type_name(value), schema["type"]
-        if found != expected and (found, expected) != ("integer", "number"):
-            yield name, f"must be {expected}, not {value!r}"
+            yield name, f"no setting of the module{suggest(name, declared)}, see docs/configuration.md"
+        elif not is_of_type(value, schema):
+            yield name, f"must be {schema['type']}, not {value!r}"
         elif problem := problem_of_value(value, schema):
             yield name, problem
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from bsp.yaml_file import suggest
+
 T = TypeVar("T")
 
 _NUMBER = r"[-+]?\d+(?:\.\d+)?"
@@ -188,7 +190,6 @@ def _value(blank: str, filling: str, names: Mapping[str, Iterable[str]]) -> Any:
         return BLANKS[kind][1](filling)
     known = list(names[kind])
     if filling not in known:
-        close = difflib.get_close_matches(filling, known, n=1)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        hint = suggest(filling, known)
         raise WordsError(f"unknown {kind} '{filling}'{hint}, known: {', '.join(known) or 'none'}")
     return filling

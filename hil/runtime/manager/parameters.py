@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from hil.runtime.manager.manifest import Manifest
 from hil.runtime.manager.problems import Report, known
-from hil.runtime.manager.schemas import problem_of_value, type_name
+from hil.runtime.manager.schemas import is_of_type, problem_of_value, type_name
 from hil.runtime.wire import MODULE_SCOPE, Json
 
 _WIRE_TYPES = {"boolean": "bool"}
@@ -116,7 +116,6 @@ def _problem(name: str, given: Json, schema: Json) -> str | None:
     if name not in given:
         return None if "default" in schema else f"missing and without default, give a {schema['type']}"
     value = given[name]
-    found, declared = type_name(value), schema["type"]
-    if found != declared and (found, declared) != ("integer", "number"):
-        return f"expected {declared}, got {found} {value!r}"
+    if not is_of_type(value, schema):
+        return f"expected {schema['type']}, got {type_name(value)} {value!r}"
     return problem_of_value(value, schema)

@@ -69,6 +69,12 @@ def problem_of_schema(item_schema: Json) -> str | None:
     return f"no valid JSON schema at {'.'.join(map(str, way)) or 'its top'}: {in_words(error)}"
 
 
+def is_of_type(value: Json, item_schema: Json) -> bool:
+    """Whether a value has the type of a config item; an integer is a number, too."""
+    found, declared = type_name(value), item_schema["type"]
+    return found == declared or (found, declared) == ("integer", "number")
+
+
 def type_name(value: Json) -> str:
     """Name the JSON type of a value as manifests do."""
     return _TYPE_NAMES.get(type(value), "null")
