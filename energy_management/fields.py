@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 HIGHEST = 1e9
 """No current [A] or power [W] above this is believed."""
 
-ABSENT = 1e300
-"""Stands for a limit that is absent until it becomes infinite."""
+ABSENT = float.fromhex("0x1.5a7c3e91b2d48p+1000")
+"""Stands for a limit that is absent until it becomes infinite; a number that nobody writes by chance."""
 
 
 class _Field(NamedTuple):
