@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,11 +16,12 @@ from energy_management.filling import Event, fill, least
 from energy_management.limits import Limiter
 from energy_management.waits import NO_WAITS, Waits
 
+NOBODY: Mapping[int, str] = MappingProxyType({})
+
 _ROUNDS = 50
 
 
-@dataclass(frozen=True)
-class Allocation:
+class Allocation(NamedTuple):
     """What every EVSE gets; arrays over (EVSE, slot).
 
     Attributes
@@ -39,7 +42,7 @@ class Allocation:
         How the filling went.
     target_A : ndarray of float
         Where the currents are going; the same but while some wait for others to fall.
-    held : dict of int to str
+    held : mapping of int to str
         Why an EVSE, by its position, gets less in the slot that is active now than the limits of nodes allow.
     waits : Waits
         What those who shall have more are waiting for.
@@ -53,7 +56,7 @@ class Allocation:
     current_A: Floats
     events: list[Event]
     target_A: Floats
-    held: dict[int, str] = field(default_factory=dict)
+    held: Mapping[int, str] = NOBODY
     waits: Waits = NO_WAITS
 
 
@@ -90,7 +93,7 @@ def allocate(
         moved |= rather
         on_fewer = np.where(moved, fewer_phases, phases)
         found = _allocate_on(limiter, on_fewer, np.minimum(fewer_phases, on_fewer), order, wanted_A)
-    return replace(found, dropped=found.dropped | moved)
+    return found._replace(dropped=found.dropped | moved)
 
 
 def _rather_on_fewer(limiter: Limiter, found: Allocation, fewer_phases: Floats, worth_W: float) -> Bools:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +30,7 @@ CHANGE_A = 0.05
 """Smaller changes move no pilot."""
 
 
-@dataclass(frozen=True)
-class ClosedLoop:
+class ClosedLoop(NamedTuple):
     """One run's view of the past.
 
     Attributes
@@ -50,11 +50,11 @@ class ClosedLoop:
     states: Sequence[EvseState]
     monotonic_s: float
 
-    def idle_phases(self, tree: Tree, site: Site) -> Bools:
-        """Return the grid phases that cars are measured not to use, shape (3, evses)."""
-        idle = np.zeros((3, len(tree.evses)), dtype=np.bool_)
+    def idle_phases(self, tree: Tree, site: Site) -> Bools | None:
+        """Return the grid phases that cars are measured not to use, shape (3, evses, 1)."""
         if not self.config.closed_loop:
-            return idle
+            return None
+        idle = np.zeros((3, len(tree.evses), 1), dtype=np.bool_)
         for evse, (uuid, draw) in enumerate(self.memory.draws.items()):
             rotation = self._rotation(site, uuid)
             measured = draw.measured(self.monotonic_s)
@@ -64,7 +64,7 @@ class ClosedLoop:
             wired = ROTATIONS[rotation][: self.states[evse].active_phases or 3]
             offered = [phase in wired for phase in range(3)]
             usage.follow_phases(measured.most_A, offered, self.monotonic_s)
-            idle[:, evse] = usage.idle_phases(self.monotonic_s)
+            idle[:, evse, 0] = usage.idle_phases(self.monotonic_s)
         return idle
 
     def wired(self, site: Site, tree: Tree) -> Site:
@@ -134,7 +134,7 @@ class ClosedLoop:
             draws[evse].changed_at_s = self.monotonic_s
         for draw, current_A in zip(draws, allocation.current_A[:, slot].tolist(), strict=True):
             draw.pilot.set(current_A, self.monotonic_s)
-        return replace(allocation, held={**held, **step.reasons, **reliefs}, waits=step.waits)
+        return allocation._replace(held={**held, **step.reasons, **reliefs}, waits=step.waits)
 
     def _relieved(
         self, limiter: Limiter, allocation: Allocation, granted_A: Floats, order: Order, slot: int
@@ -171,7 +171,7 @@ class ClosedLoop:
             evse: "gives room to end an overload" if now_A[evse] else "pauses to end an overload"
             for evse in lowered
         }
-        return replace(allocation, current_A=current_A), reasons
+        return allocation._replace(current_A=current_A), reasons
 
     def _pinned_A(self, uuid: str, draw: Draw) -> float:
         """Return what an EVSE draws while its pilot cannot move: what the car leaves unused it still does."""

@@ -66,6 +66,8 @@ class Network:
         The limits of the nodes.
     capacity : ndarray, shape (families, rows, slots)
         What the sum of coefficient x current of the EVSEs in a row may be.
+    full_at : ndarray, shape (families, rows, slots)
+        The load at which a row counts as exceeded, a little above its capacity.
     concerns : ndarray of bool, shape (families, evses, slots)
         Which EVSEs draw on which family.
     alone : ndarray, shape (families, evses, slots)
@@ -89,6 +91,7 @@ class Network:
         merged = np.minimum.reduceat(self.node_capacity, tree.chains.begins, axis=1)
         self.rows = tree.chains.rows
         self.capacity = merged.take(tree.chains.shared, axis=1)
+        self.full_at = _full_at(self.capacity)
         self.alone = merged.take(tree.chains.alone, axis=1)
         current_A = self.alone / self.coefficient
         self.labelled = [(kind, label) for kind in self.kinds for label in kind.labels]
@@ -96,11 +99,6 @@ class Network:
         self.powers = [family for family, (kind, _) in enumerate(self.labelled) if kind.unit == "W"]
         self.concerns = self.coefficient > 0
         self.ceiling_A = np.minimum.reduce(current_A, where=self.concerns, initial=np.inf)
-
-    @cached_property
-    def full_at(self) -> Floats:
-        """The load at which a row counts as exceeded, a little above its capacity."""
-        return self.capacity * (1 + TOLERANCE) + TOLERANCE
 
     @cached_property
     def opposed(self) -> Bools:
@@ -122,10 +120,10 @@ class Network:
             What each EVSE keeps whatever they take, and may have at most.
         """
         part = copy(self)
-        part.__dict__.pop("full_at", None)
         part.coefficient = self.coefficient[..., slot : slot + 1]
         part.concerns = self.concerns[..., slot : slot + 1]
         part.capacity = np.maximum(self.capacity[..., slot : slot + 1] - reserved, part.load(floor_A))
+        part.full_at = _full_at(part.capacity)
         part.ceiling_A = ceiling_A
         return part
 
@@ -162,3 +160,8 @@ class Network:
         """Which EVSEs draw on any of these rows, shape (evses, slots)."""
         concerned: Bools = np.logical_or.reduce(self.rows.above(np.logical_or, rows) & self.concerns)
         return concerned
+
+
+def _full_at(capacity: Floats) -> Floats:
+    """Find the load at which a row counts as exceeded."""
+    return capacity * (1 + TOLERANCE) + TOLERANCE

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from energy_management.coverage import Bools, Floats, Ints, exists
-from energy_management.fields import CURRENT_A, MIN_CURRENT_A, POWER_W
 from energy_management.form import Limits
+from energy_management.installation import Installation
 from energy_management.setpoints import NO_PRIORITY, Setpoints
-from energy_management.site import EvseAttributes, Site
 from energy_management.tree import Tree
 
 WANTS, WAITS, IDLE = 0, 1, 2
@@ -32,11 +32,7 @@ URGENCY = {
 """Urgency by `evse_state` of EVerest; a request without a state wants."""
 
 
-_UNLISTED = EvseAttributes()
-
-
-@dataclass(frozen=True)
-class Demand:
+class Demand(NamedTuple):
     """What the EVSEs ask for. Arrays are over (EVSE, slot).
 
     Where any EVSE exports, the slots of export follow those of import, so that each appears twice.
@@ -78,17 +74,25 @@ class Demand:
     present_phases: Floats
     can_switch: Bools
 
-    @cached_property
+    @property
     def with_car(self) -> Bools:
         """Who takes part and may draw, now or at any moment."""
         with_car: Bools = self.takes_part & self.has_car[:, None]
         return with_car
 
-    @cached_property
+    @property
     def without_car(self) -> Bools:
         """Who takes part, but only in what nobody else wants."""
         without_car: Bools = self.takes_part & ~self.has_car[:, None]
         return without_car
+
+    def asked_for(self, *arrays: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        """Take arrays over (EVSE, slot), export after import, in the direction asked of each EVSE."""
+        if arrays[0].shape[1] == self.slots:
+            return arrays
+        return [
+            np.where(self.exporting, values[:, self.slots :], values[:, : self.slots]) for values in arrays
+        ]
 
     @property
     def slots(self) -> int:
@@ -98,8 +102,7 @@ class Demand:
     def in_slot(self, slot: int) -> Demand:
         """Narrow it to one slot."""
         only = slice(slot, slot + 1)
-        return replace(
-            self,
+        return self._replace(
             exporting=self.exporting[:, only],
             takes_part=self.takes_part[:, only],
             minimum_A=self.minimum_A[:, only],
@@ -122,10 +125,10 @@ class Standing(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def standing_of(states: tuple[str, ...], listed: tuple[tuple[int, float], ...]) -> Standing:
+def standing_of(states: tuple[str, ...], ranking: tuple[tuple[int, float], ...]) -> Standing:
     """Find it from the states of EVSEs, their priorities and weights; it hardly changes from run to run."""
     urgency = [URGENCY[state] for state in states]
-    priority, weight = zip(*listed, strict=True)
+    priority, weight = zip(*ranking, strict=True)
     classes = [
         (urgent, -found if urgent == WANTS else 0) for urgent, found in zip(urgency, priority, strict=True)
     ]
@@ -157,16 +160,13 @@ def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoi
 
 def _own_offer(limits: Limits, own: Ints) -> Floats:
     """Take the lesser of the current and power that an EVSE names; only its sign means anything."""
-    least: Floats = np.minimum(limits.values[CURRENT_A].take(own, 0), limits.values[POWER_W].take(own, 0))
+    least: Floats = np.minimum(limits.current_A, limits.power_W).take(own, 0)
     return least
 
 
-def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Demand:
+def read_demand(tree: Tree, limits: Limits, exporting: Bools, installation: Installation) -> Demand:
     """Read the demand of all EVSEs from the limits on their way to the root."""
-    attributes = [site.evses.get(uuid, _UNLISTED) for uuid in tree.evse_uuids]
-    standing = standing_of(
-        tuple(tree.evse_states), tuple([(found.priority, found.weight) for found in attributes])
-    )
+    standing = standing_of(tuple(tree.evse_states), installation.ranking)
     imports_only = limits.entry.shape[1] == exporting.shape[1]
     return Demand(
         urgency=standing.urgency,
@@ -177,7 +177,7 @@ def read_demand(tree: Tree, limits: Limits, exporting: Bools, site: Site) -> Dem
         weight=standing.weight,
         exporting=exporting,
         takes_part=~exporting if imports_only else np.concatenate([~exporting, exporting], axis=1),
-        minimum_A=tree.coverage.above(np.maximum, limits.values[MIN_CURRENT_A]),
+        minimum_A=tree.coverage.above(np.maximum, limits.minimum_A),
         fewest_phases=limits.phases.fewest,
         most_phases=limits.phases.most,
         present_phases=limits.phases.present,

@@ -92,7 +92,7 @@ def _limit_reasons(run: Run, evse: int, column: int) -> Iterator[str]:
                 continue
             capacity = min(network.node_capacity[each, node, column] for each in stopped)
             if kind.unit == "W":
-                capacity *= run.limiter.watt_scale[node, column]
+                capacity *= run.limiter.limits.watt_scale[node, column]
             phases = [each - here.start for each in stopped]
             what, whose = _named(run, kind, phases, node, column)
             amount = f"{capacity:g} {kind.unit}{what}"
@@ -116,7 +116,7 @@ def _named(run: Run, kind: Kind, phases: Sequence[int], node: int, column: int) 
     if limiter.meters is not None and np.isfinite(limiter.meters.at_most_A[measured, node]).any():
         return "", f"{source}, which is not believed"
     whose = limiter.sources_of(CURRENT_A).of(node, column).removeprefix(f"{limiter.tree.uuids[node]}/")
-    return f" of {limiter.limits.values[CURRENT_A][node, column]:g} A", f"{source}, {whose}"
+    return f" of {limiter.limits.current_A[node, column]:g} A", f"{source}, {whose}"
 
 
 def describe(report: Report, log: Callable[[str], None]) -> None:

@@ -19,8 +19,8 @@ class _Field(NamedTuple):
     lowest: float
 
 
-CURRENT_A, POWER_W, MIN_CURRENT_A, MAX_PHASES, MIN_PHASES, ACTIVE_PHASES, CAN_SWITCH, EFFICIENCY = range(8)
-"""Rows of `Limits.values`: first the amounts, which change all the time, then the facts, which hardly do."""
+CURRENT_A, POWER_W, MIN_CURRENT_A, MAX_PHASES, MIN_PHASES = range(5)
+"""Rows of `FIELDS`: first the amounts, which change all the time, then the facts, which hardly do."""
 
 AMOUNTS = slice(CURRENT_A, MIN_CURRENT_A + 1)
 
@@ -31,8 +31,6 @@ FIELDS = (
     _Field("ac_max_phase_count", ABSENT, 1),
     _Field("ac_min_phase_count", 1, 0),
 )
-"""What the first rows are."""
-
 LIMIT_NAMES = tuple(field.name for field in FIELDS)
 
 

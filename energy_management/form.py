@@ -6,19 +6,16 @@ and from the entries that are in force is found once, and kept until one of them
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from energy_management.coverage import Bools, Coverage, Floats, Ints, everywhere
-from energy_management.fields import (
-    ABSENT,
-    EFFICIENCY,
-    HIGHEST,
-    MAX_PHASES,
-)
+from energy_management.fields import ABSENT, HIGHEST
 from energy_management.timeline import Timeline, parse_timestamp
 from energy_management.tree import MalformedRequestError, Tree
 
@@ -64,12 +61,21 @@ class Phases(NamedTuple):
         Allowed numbers, by all nodes on the way to the root, and on how many it is now; whole numbers.
     can_switch : ndarray of bool
         Its hardware can change phases while charging.
+    reported : ndarray of float
+        On how many it says to be.
+    most_by : ndarray of bool, shape (pairs, slots)
+        Which nodes on the way allow no more phases than the EVSE has at most.
+    most_at_root : ndarray of float, shape (1, slots)
+        What the root itself allows, infinite without such a limit.
     """
 
     fewest: Floats
     most: Floats
     present: Floats
     can_switch: Bools
+    reported: Floats
+    most_by: Bools
+    most_at_root: Floats
 
 
 class Limits(NamedTuple):
@@ -77,28 +83,39 @@ class Limits(NamedTuple):
 
     Attributes
     ----------
-    values : ndarray, shape (8, nodes, slots)
-        Greatest current per phase and power, infinite where there is no such limit, and least current;
-        greatest and least number of phases; for EVSEs, phases offered at present and whether these may change
-        while charging; power on the leaves side for 1 W on the root side.
+    current_A, power_W : ndarray, shape (nodes, slots)
+        Greatest current per phase and power, infinite where there is no such limit.
+    minimum_A : ndarray, shape (nodes, slots)
+        Least current.
     entry : ndarray of int, shape (nodes, slots)
         The entry of `Schedules` that is in force.
+    watt_scale : ndarray, shape (nodes, slots)
+        Power at the root side of a node for 1 W at the root of the tree.
     phases : Phases
         Those of EVSEs that follow.
     """
 
-    values: Floats
+    current_A: Floats
+    power_W: Floats
+    minimum_A: Floats
     entry: Ints
+    watt_scale: Floats
     phases: Phases
 
     def beside(self, others: Limits) -> Limits:
         """Put the slots of others after these."""
-        pairs = zip(self.phases, others.phases, strict=True)
         return Limits(
-            np.concatenate((self.values, others.values), axis=2),
-            np.concatenate((self.entry, others.entry), axis=1),
-            Phases(*(np.concatenate(pair, axis=1) for pair in pairs)),
+            _side_by_side(self.current_A, others.current_A),
+            _side_by_side(self.power_W, others.power_W),
+            _side_by_side(self.minimum_A, others.minimum_A),
+            _side_by_side(self.entry, others.entry),
+            _side_by_side(self.watt_scale, others.watt_scale),
+            Phases(*map(_side_by_side, self.phases, others.phases)),
         )
+
+
+def _side_by_side(slots: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate((slots, more), axis=1)
 
 
 class Form:
@@ -115,9 +132,10 @@ class Form:
     of_evse : ndarray of bool, shape (entries,)
         Which entries are those of EVSEs.
     facts : ndarray, shape (5, entries)
-        As the last rows of `Limits.values`.
+        Greatest and least number of phases; for EVSEs, phases offered at present and whether these may change
+        while charging; power on the leaves side for 1 W on the root side.
     efficiency : ndarray, shape (entries,)
-        The last of them.
+        The last of these.
     fewer_to_leaves : ndarray of bool, shape (two-sided entries,)
         Where the limits to the leaves allow fewer phases than those to the root.
 
@@ -129,7 +147,7 @@ class Form:
 
     def __init__(self, outline: Outline, tree: Tree) -> None:
         self.outline = outline
-        self._evses = tree.evses
+        self._tree = tree
         is_evse = np.zeros(len(tree.nodes), dtype=np.bool_)
         is_evse[tree.evses] = True
         self.of_evse = np.append(np.tile(is_evse, 2).repeat(outline.lengths), (False, False))
@@ -160,8 +178,27 @@ class Form:
             timeline = Timeline.build(now, interval_min, total_h, stamps)
             chosen = np.array([timeline.entries_in_force(ladder) for ladder in self._ladders])
             entry = chosen[self._numbers] + self._first_entries
-            self._slots = Slots(self, self._evses, timeline, others, entry)
+            self._slots = Slots(self, self._tree, timeline, others, entry)
         return self._slots
+
+
+class _Side(NamedTuple):
+    """What of `Limits` is kept, for import or export."""
+
+    entry: Ints
+    watt_scale: Floats
+    phases: Phases
+
+    @classmethod
+    def build(cls, form: Form, tree: Tree, entry: Ints) -> Self:
+        """Find it from the entries that are in force, shape (nodes, slots)."""
+        *facts, efficiency = form.facts.take(entry, axis=1)
+        return cls(entry, _watt_scale(efficiency, tree.parents), _phases(facts, tree))
+
+    def of(self, amounts: Floats) -> Limits:
+        """Add the amounts of the entries."""
+        current_A, power_W, minimum_A = amounts.take(self.entry, axis=1)
+        return Limits(current_A, power_W, minimum_A, self.entry, self.watt_scale, self.phases)
 
 
 class Slots:
@@ -170,8 +207,8 @@ class Slots:
     Parameters
     ----------
     form : Form
-    evses : ndarray of int, shape (evses,)
-        Positions of the EVSEs among the nodes.
+    tree : Tree
+        Of that form.
     timeline : Timeline
     others : list of int
         Timestamps that made slots beside those of the form.
@@ -179,15 +216,10 @@ class Slots:
         Which entry is in force.
     """
 
-    def __init__(self, form: Form, evses: Ints, timeline: Timeline, others: list[int], entry: Ints) -> None:
+    def __init__(self, form: Form, tree: Tree, timeline: Timeline, others: list[int], entry: Ints) -> None:
         self.timeline = timeline
-        self._others, self._entry = others, entry
-        self._facts = form.facts.take(entry, axis=1)
-        self._nodes = len(entry) // 2
-        self._phases = tuple(
-            _phases(facts, form.outline.coverage, evses)
-            for facts in (self._facts[:, : self._nodes], self._facts[:, self._nodes :])
-        )
+        self._others = others
+        self._sides = [_Side.build(form, tree, each) for each in entry.reshape(2, -1, entry.shape[1])]
 
     def hold(self, now: datetime, others: list[int]) -> bool:
         """Whether these are the slots at a time, and everything is in force that was when they were made."""
@@ -195,12 +227,8 @@ class Slots:
 
     def in_force(self, amounts: Floats) -> tuple[Limits, Limits]:
         """Find the limits of all nodes in all slots, for import and for export, from all amounts."""
-        values = np.concatenate((amounts.take(self._entry, axis=1), self._facts))
-        nodes, (imports, exports) = self._nodes, self._phases
-        return (
-            Limits(values[:, :nodes], self._entry[:nodes], imports),
-            Limits(values[:, nodes:], self._entry[nodes:], exports),
-        )
+        imports, exports = self._sides
+        return imports.of(amounts), exports.of(amounts)
 
 
 def _first_entries(begins: list[int], is_evse: Bools) -> Ints:
@@ -214,25 +242,40 @@ def _first_entries(begins: list[int], is_evse: Bools) -> Ints:
     return np.where(first == begins[1:], np.where(passes, end, end + 1), first)
 
 
-def _phases(facts: Floats, coverage: Coverage, evses: Ints) -> Phases:
+def _watt_scale(efficiency: Floats, parents: list[int]) -> Floats:
+    """Find the power at the root side of each node for 1 W at the root of the tree."""
+    scale = np.ones(efficiency.shape)
+    if (efficiency[parents[1:]] != 1).any():
+        for position in range(1, len(parents)):
+            scale[position] = scale[parents[position]] * efficiency[parents[position]]
+    scale.flags.writeable = False  # other runs will see it
+    return scale
+
+
+def _phases(facts: Sequence[Floats], tree: Tree) -> Phases:
     """Collect the limits of phases on the way of each EVSE to the root."""
-    most, fewest, present, can_switch = facts[: EFFICIENCY - MAX_PHASES]
+    coverage = tree.coverage
+    most, fewest, active, can_switch = facts
+    reported = active.take(tree.evses, 0)
     most_phases = np.minimum(coverage.above(np.minimum, most), 3.0)
     phases = Phases(
         np.maximum(coverage.above(np.maximum, fewest), 1),
         most_phases,
-        np.minimum(present.take(evses, 0), most_phases),
-        can_switch.take(evses, 0) > 0,
+        np.minimum(reported, most_phases),
+        can_switch.take(tree.evses, 0) > 0,
+        reported,
+        most.take(coverage.pair_node, 0) == most_phases.take(coverage.pair_evse, 0),
+        most[:1],
     )
     for each in phases:
-        each.flags.writeable = False  # other runs will see them
+        each.flags.writeable = False
     return phases
 
 
 def _facts(outline: Outline, exports: int) -> tuple[Floats, Bools]:
     """Merge both sides; entries from `exports` on are of export. Says also where the leaves allow less."""
     entries, at = len(outline.timestamps), outline.two_sided
-    facts = np.empty((EFFICIENCY - MAX_PHASES + 1, entries))
+    facts = np.empty((5, entries))
     most, fewest, active, can_switch, efficiency = facts
     limits = _checked_phases(outline)
     most[:], fewest[:] = limits[:, :entries]

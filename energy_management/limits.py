@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 
 from energy_management.constraints import Kind, Network
-from energy_management.coverage import Bools, Floats, Ints, exists
+from energy_management.coverage import Bools, Floats, exists
 from energy_management.demand import Demand
-from energy_management.fields import CURRENT_A, EFFICIENCY, POWER_W
+from energy_management.fields import CURRENT_A, POWER_W
 from energy_management.form import Limits
+from energy_management.installation import Installation
 from energy_management.load import MeterBudgets
 from energy_management.schedules import Schedules
 from energy_management.setpoints import NO_PRIORITY, Setpoints
-from energy_management.site import ROTATIONS, Site
 from energy_management.sources import Sources
 from energy_management.sunlight import Sunlight
 from energy_management.tree import Tree
@@ -26,22 +26,21 @@ PHASES = ("L1", "L2", "L3")
 ALL_PHASES = ("",)
 
 
-@dataclass(frozen=True)
-class Limiter:
+class Limiter(NamedTuple):
     """Everything that limits the EVSEs of a tree, whatever numbers of phases they charge on.
 
     Attributes
     ----------
-    tree, schedules, limits, demand, site
-        As read from the request and the site file.
+    tree, schedules, limits, demand, installation
+        As read from the request and the site.
     setpoints : Setpoints or None
         For the slots of the timeline.
     meters : MeterBudgets or None
         What meters leave for EVSEs.
     nominal_voltage_V : float
         Between current and power.
-    idle_phases : ndarray of bool, shape (3, evses)
-        Grid phases that cars do not use though they could.
+    idle_phases : ndarray of bool, shape (3, evses, 1), or None
+        Grid phases that cars do not use though they could; None if nobody measures that.
     sun : Sunlight or None
         What modes other than `now` change.
     """
@@ -50,11 +49,11 @@ class Limiter:
     schedules: Schedules
     limits: Limits
     demand: Demand
-    site: Site
+    installation: Installation
     setpoints: Setpoints | None
     meters: MeterBudgets | None
     nominal_voltage_V: float
-    idle_phases: Bools
+    idle_phases: Bools | None
     sun: Sunlight | None = None
 
     def network(self, phases: Floats, *, with_surplus: bool = True, given_A: Floats | None = None) -> Network:
@@ -81,68 +80,43 @@ class Limiter:
         takes_part = self.demand.takes_part.astype(np.float64)
         labels: tuple[str, ...] = ALL_PHASES
         loads = [takes_part]
-        if self._rotations:
+        if self.installation.knows_rotations:
             loaded = self.loaded(phases)
             labels, loads = PHASES, list(takes_part * loaded)
             phases = self.drawn_on(phases)
-        current_A, power_W = self.limits.values[CURRENT_A], self.limits.values[POWER_W]
+        current_A, power_W = self.limits.current_A, self.limits.power_W
         room_A = [current_A] * len(labels)
         if self.meters is not None and (self.meters.taken_A < 0).any():
             room_A = self._room_beside_generation(self.meters, labels)
         yield Kind("A", labels, loads, room_A, self.sources_of(CURRENT_A))
         if exists(np.isfinite(power_W)):
             watts = takes_part * self.watts_per_ampere(phases)
-            yield Kind("W", ("power",), [watts], [power_W / self.watt_scale], self.sources_of(POWER_W))
+            yield Kind("W", ("power",), [watts], [power_W / self.limits.watt_scale], self.sources_of(POWER_W))
         if self.meters is not None:
             yield self._meter_kind(self.meters, labels, loads)
-        if any(found.max_unbalance_A is not None for found in self.site.nodes.values()):
-            yield self._unbalance_kind(phases, takes_part * self.loaded(phases))
+        if self.installation.max_unbalance_A is not None:
+            most_A = self.installation.max_unbalance_A
+            yield self._unbalance_kind(most_A, phases, takes_part * self.loaded(phases))
         if self.setpoints is not None:
             watts = takes_part * self.watts_per_ampere(phases)
             yield from self._setpoint_kinds(self.setpoints, labels, loads, watts)
 
     def watts_per_ampere(self, phases: Floats) -> Floats:
         """Power at the root of the tree for 1 A per phase of each EVSE."""
-        return phases * (self.nominal_voltage_V / self.watt_scale[self.tree.evses])
+        watts: Floats = phases * (self.nominal_voltage_V / self.limits.watt_scale[self.tree.evses])
+        return watts
 
     def drawn_on(self, phases: Floats) -> Floats:
         """On how many phases EVSEs draw that charge on so many, since not every car uses all of them."""
-        return np.minimum(phases, self.loaded(phases).sum(axis=0)) if self._rotations else phases
+        if not self.installation.knows_rotations:
+            return phases
+        drawn_on: Floats = np.minimum(phases, self.loaded(phases).sum(axis=0))
+        return drawn_on
 
     def loaded(self, phases: Floats) -> Bools:
         """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""
-        loaded: Bools = (phases > self._conductors[..., None]) & ~self.idle_phases[..., None]
-        return loaded
-
-    @cached_property
-    def _conductors(self) -> Ints:
-        """Number of the conductor of each EVSE on each grid phase, from 0, shape (3, evses); 0 if unknown."""
-        conductors = np.zeros((3, len(self.tree.evses)), dtype=np.int64)
-        for evse, rotation in self._rotations.items():
-            conductors[rotation, evse] = range(3)
-        return conductors
-
-    @cached_property
-    def _rotations(self) -> dict[int, tuple[int, ...]]:
-        """Grid phases of the conductors of the EVSEs where they are known."""
-        if not self.site.evses:
-            return {}
-        found = ((evse, self.site.evses.get(uuid)) for evse, uuid in enumerate(self.tree.evse_uuids))
-        return {
-            evse: ROTATIONS[attributes.phase_rotation]
-            for evse, attributes in found
-            if attributes is not None and attributes.phase_rotation is not None
-        }
-
-    @cached_property
-    def watt_scale(self) -> Floats:
-        """Power at the root side of a node for 1 W at the root of the tree, shape (nodes, slots)."""
-        efficiency, parents = self.limits.values[EFFICIENCY], self.tree.parents
-        scale: Floats = np.ones_like(efficiency)
-        if (efficiency[parents[1:]] != 1).any():
-            for position in range(1, len(parents)):
-                scale[position] = scale[parents[position]] * efficiency[parents[position]]
-        return scale
+        loaded = self.installation.loaded(phases)
+        return loaded if self.idle_phases is None else loaded & ~self.idle_phases
 
     def sources_of(self, field: int) -> Sources:
         """Who set a limit, by the entries of schedules that are in force."""
@@ -154,27 +128,22 @@ class Limiter:
 
     def _room_beside_generation(self, meters: MeterBudgets, labels: tuple[str, ...]) -> list[Floats]:
         """Widen fuses by generation: what flows from there to EVSEs does not pass the fuse."""
-        room_A = self.limits.values[CURRENT_A] - np.minimum(meters.taken_A, 0.0)[:, :, None]
-        room_A[..., self.demand.slots :] = self.limits.values[CURRENT_A][:, self.demand.slots :]
+        room_A = self.limits.current_A - np.minimum(meters.taken_A, 0.0)[:, :, None]
+        room_A[..., self.demand.slots :] = self.limits.current_A[:, self.demand.slots :]
         return list(room_A) if labels == PHASES else [room_A.min(axis=0)]
 
     def _meter_kind(self, meters: MeterBudgets, labels: tuple[str, ...], loads: list[Floats]) -> Kind:
         """Other loads leave less to import; what is exported is not netted against them."""
-        left_A = np.maximum(self.limits.values[CURRENT_A] - meters.taken_A[:, :, None], 0.0)
+        left_A = np.maximum(self.limits.current_A - meters.taken_A[:, :, None], 0.0)
         left_A = np.minimum(left_A, meters.at_most_A[:, :, None])
         left_A[:, ~meters.metered] = np.inf
         left_A[..., self.demand.slots :] = np.inf
         capacities = list(left_A) if labels == PHASES else [left_A.min(axis=0)]
         return Kind("A", labels, loads, capacities, self._named("meter"), is_of_meter=True)
 
-    def _unbalance_kind(self, phases: Floats, loaded: Floats) -> Kind:
+    def _unbalance_kind(self, most_A: Floats, phases: Floats, loaded: Floats) -> Kind:
         """Limit the difference between phases; an EVSE of unknown rotation counts as on the higher one."""
-        limited = [self.site.nodes.get(uuid) for uuid in self.tree.uuids]
-        most = [found.max_unbalance_A if found else None for found in limited]
-        capacity = np.broadcast_to(
-            np.array([[np.inf if limit is None else limit] for limit in most]),
-            self.limits.values[CURRENT_A].shape,
-        )
+        capacity = np.broadcast_to(most_A, self.limits.current_A.shape)
         uncertain = (loaded.sum(axis=0) > phases) & (phases < 3)
         pairs = list(permutations(range(3), 2))
         return Kind(
@@ -206,7 +175,7 @@ class Limiter:
                 )
             )
             yield Kind("A", labels, [load * obeys for load in loads], [current_A] * len(labels), sources)
-            yield Kind("W", ("power",), [watts * obeys], [power_W / self.watt_scale], sources)
+            yield Kind("W", ("power",), [watts * obeys], [power_W / self.limits.watt_scale], sources)
 
 
 def _up_to(setpoint: Floats) -> Floats:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,9 +17,9 @@ from energy_management.coverage import Floats, exists
 from energy_management.demand import export_asked, read_demand
 from energy_management.draws import InForce
 from energy_management.explain import describe, explain
-from energy_management.fields import CURRENT_A
 from energy_management.form import Form, Slots
 from energy_management.hardening import SIGNS_OF_MALFORMED
+from energy_management.installation import Installation
 from energy_management.limits import Limiter
 from energy_management.load import MeterBudgets, read_meters
 from energy_management.measurement import Reading
@@ -76,6 +76,7 @@ class EnergyManager:
         self._log = log if config.debug else None
         self._last: _Answer | None = None
         self._form: Form | None = None
+        self._installation: Installation | None = None
         self._joiners = Joiner(), Joiner()
 
     def optimize(
@@ -126,12 +127,11 @@ class EnergyManager:
         if not read.tree.uuids:
             self.report = Report(read.rejected)
             return []
-        with np.errstate(divide="ignore", invalid="ignore"):  # what is divided by nothing is no limit
-            run = self._run(read, now, readings, monotonic_s)
+        run = self._run(read, now, readings, monotonic_s)
         result = enforced_limits(
             read.tree.evse_uuids,
             run.grants,
-            run.timeline.texts(),
+            run.timeline.texts,
             run.timeline.active,
             10 * self.config.update_interval,
         )
@@ -156,6 +156,7 @@ class EnergyManager:
             raise KeyError(f"no EVSE {uuid} with a slot {slot} in the last run")
         return explain(run, run.limiter.tree.evse_uuids.index(uuid), slot)
 
+    @np.errstate(divide="ignore", invalid="ignore")  # what is divided by nothing is no limit
     def _run(self, read: Request, now: datetime, readings: Mapping[str, Reading], monotonic_s: float) -> Run:
         config = self.config
         slots = read.slots(now, config.schedule_interval_duration, config.schedule_total_duration)
@@ -165,7 +166,7 @@ class EnergyManager:
         limiter = self._limiter(read, slots, readings, loop)
         sun = shine(limiter, self.state, readings, config, slot=timeline.active, monotonic_s=monotonic_s)
         if sun is not None:
-            limiter = replace(limiter, sun=sun)
+            limiter = limiter._replace(sun=sun)
         decision = decide(limiter, states, timeline.active, config, monotonic_s)
         queue = Queue(limiter.demand, states, monotonic_s)
         wanted_A = loop.wanted_A(limiter, timeline.active) if config.closed_loop else None
@@ -180,7 +181,7 @@ class EnergyManager:
         if wanted_A is not None:
             allocation = loop.step(limiter, allocation, queue, wanted_A, timeline.active)
         if sun is not None:
-            allocation = replace(allocation, held={**allocation.held, **sun.held})
+            allocation = allocation._replace(held={**allocation.held, **sun.held})
         run = Run(
             now,
             monotonic_s,
@@ -209,17 +210,19 @@ class EnergyManager:
         exporting = export_asked(tree, imports, exports, setpoints)
         limits = imports.beside(exports) if exists(exporting) else imports
         site = loop.wired(self.site, tree)
-        present_A = limits.values[CURRENT_A, :, timeline.active]
-        meters = self._meters(
-            tree, site, readings, loop.states, limits_A=present_A, monotonic_s=loop.monotonic_s
-        )
+        meters = None
+        if readings or self.site.nodes or self.config.closed_loop:
+            present_A = limits.current_A[:, timeline.active]
+            meters = self._meters(tree, site, readings, loop, present_A)
         loop.learn_wiring(tree, site, readings)
+        if self._installation is None or not self._installation.is_of(site, tree):
+            self._installation = Installation(site, tree)
         return Limiter(
             tree,
             read.schedules,
             limits,
-            read_demand(tree, limits, exporting, site),
-            site,
+            read_demand(tree, limits, exporting, self._installation),
+            self._installation,
             setpoints,
             meters,
             self.config.nominal_ac_voltage,
@@ -227,20 +230,11 @@ class EnergyManager:
         )
 
     def _meters(
-        self,
-        tree: Tree,
-        site: Site,
-        readings: Mapping[str, Reading],
-        states: Sequence[EvseState],
-        *,
-        limits_A: Floats,
-        monotonic_s: float,
+        self, tree: Tree, site: Site, readings: Mapping[str, Reading], loop: ClosedLoop, limits_A: Floats
     ) -> MeterBudgets | None:
         """Find what meters leave for EVSEs; what they and the EVSEs themselves tell is remembered."""
-        if not (readings or self.site.nodes or self.config.closed_loop):
-            return None
-        memory, voltage_V = self.state.memory, self.config.nominal_ac_voltage
-        granted_A = [state.granted_A for state in states]
+        memory, voltage_V, monotonic_s = self.state.memory, self.config.nominal_ac_voltage, loop.monotonic_s
+        granted_A = [state.granted_A for state in loop.states]
         own_A = limits_A[tree.evses].tolist()
         memory.observe(tree, site, readings, granted_A, own_A, monotonic_s=monotonic_s, voltage_V=voltage_V)
         return read_meters(
@@ -256,29 +250,31 @@ class EnergyManager:
     def _remembered(self, uuids: list[str], monotonic_s: float) -> list[EvseState]:
         """Look up what is remembered of each EVSE; others are forgotten."""
         known = self.state.evses
-        self.state.evses = {
-            uuid: known.get(uuid) or EvseState(one_phase_best_at=monotonic_s) for uuid in uuids
-        }
-        return list(self.state.evses.values())
+        if [*known] != uuids:
+            self.state.evses = {
+                uuid: known.get(uuid) or EvseState(one_phase_best_at=monotonic_s) for uuid in uuids
+            }
+        return [*self.state.evses.values()]
 
     def _remember(self, run: Run) -> None:
         """Keep what the next run needs to know of this one."""
         demand, allocation = run.limiter.demand, run.allocation
-        minimum_A = run.at_present(demand.minimum_A)
-        fits_alone = minimum_A <= run.at_present(allocation.network.ceiling_A)
-        asks = fits_alone & (minimum_A > 0) & demand.has_car
-        served = asks & run.at_present(allocation.served)
+        minimum_A, ceiling_A, admitted, dropped = run.at_present(
+            demand.minimum_A, allocation.network.ceiling_A, allocation.served, allocation.dropped
+        )
+        asks = (minimum_A <= ceiling_A) & (minimum_A > 0) & demand.has_car
+        served = asks & admitted
         told, interval_s = run.limiter.tree.evse_states, self.config.rotation_interval_s
         take_turns(run.states, asks, served, told, monotonic_s=run.monotonic_s, interval_s=interval_s)
         if run.limiter.sun is not None:
-            granted_W = run.grants.power_W[:, run.timeline.active].tolist()
+            on_phases = run.grants.phases[:, run.timeline.active] * self.config.nominal_ac_voltage
+            granted_W = (run.grants.current_A[:, run.timeline.active] * on_phases).tolist()
             self.state.surplus.granted_W = dict(zip(self.state.evses, granted_W, strict=True))
-        granted_A = np.where(run.loaded_at_present, run.grants.current_A[:, run.timeline.active], 0.0)
-        for state, dropped, currents in zip(
-            run.states, run.at_present(allocation.dropped).tolist(), granted_A.T.tolist(), strict=True
+        for state, is_dropped, (one, two, three) in zip(
+            run.states, dropped.tolist(), run.granted_A, strict=True
         ):
-            state.granted_A = (currents[0], currents[1], currents[2])
-            if dropped:
+            state.granted_A = one, two, three
+            if is_dropped:
                 state.one_phase_best_at = run.monotonic_s
                 run.decision.short.append(state)
 
@@ -294,8 +290,7 @@ def _fingerprint(request: Any) -> bytes | None:
         return None
 
 
-@dataclass(frozen=True)
-class _Answer:
+class _Answer(NamedTuple):
     """The last answer, which holds until its request, time or somebody's turn makes another."""
 
     fingerprint: bytes

@@ -12,7 +12,6 @@ from energy_management.config import ManagerConfig
 from energy_management.constraints import Network
 from energy_management.coverage import Floats, exists
 from energy_management.demand import Demand
-from energy_management.fields import ACTIVE_PHASES
 from energy_management.limits import Limiter
 from energy_management.state import EvseState
 
@@ -96,7 +95,8 @@ class Switching:
 
     def observe(self, state: EvseState, present: int | None) -> None:
         """Take note of the phases that an EVSE reports; None when its session is over."""
-        state.switched_at = [at_s for at_s in state.switched_at if at_s > self._now_s - HOUR_S]
+        if state.switched_at:
+            state.switched_at = [at_s for at_s in state.switched_at if at_s > self._now_s - HOUR_S]
         if present is None:
             state.active_phases, state.switches, state.one_phase_best_at = None, 0, None
             return
@@ -194,7 +194,7 @@ def decide(
     """Decide on how many phases each EVSE charges, from its fair share of power and from what was before."""
     demand = limiter.demand
     switching = Switching(config, monotonic_s)
-    reported = limiter.limits.values[ACTIVE_PHASES, :, active].take(limiter.tree.evses).tolist()
+    reported = limiter.limits.phases.reported[:, active].tolist()
     for state, is_over, phases in zip(states, _sessions_over(limiter), reported, strict=True):
         switching.observe(state, None if is_over else int(phases))
     choice = choices(demand, config.switch_3ph1ph_while_charging_mode)

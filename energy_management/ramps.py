@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from energy_management.constraints import Network
 from energy_management.coverage import Bools, Floats
 from energy_management.demand import Demand
 from energy_management.draws import Draw, InForce
-from energy_management.fields import CURRENT_A
 from energy_management.limits import Limiter
 from energy_management.waits import NO_WAITS, Waits
 
@@ -114,11 +113,11 @@ class Ramps:
         now_A = np.where(is_part, held_A, now_A)
         current_A = target.current_A.copy()
         current_A[takes_part, slot] = now_A[takes_part]
-        allocation = replace(target, current_A=current_A)
+        allocation = target._replace(current_A=current_A)
         if keeps_phases.any():
             phases = target.phases.copy()
             phases[keeps_phases, slot] = in_force_phases[keeps_phases]
-            allocation = replace(allocation, phases=phases, loaded=self.limiter.loaded(phases))
+            allocation = allocation._replace(phases=phases, loaded=self.limiter.loaded(phases))
         waiting = np.flatnonzero((now_A < target_A - ROUNDING_A) | keeps_phases).tolist()
         falling = np.flatnonzero(may_draw_more).tolist()
         reasons = {
@@ -130,7 +129,7 @@ class Ramps:
     def _may_rise(self, target_A: Floats, slot: int) -> Bools:
         """Tell whose last change is long enough ago, and whose next rise is worth it."""
         rested = np.array([self.monotonic_s >= self._rises_at_s(evse) for evse in range(len(self.draws))])
-        own_A = self.limiter.limits.values[CURRENT_A, self.limiter.tree.evses, slot]
+        own_A = self.limiter.limits.current_A[self.limiter.tree.evses, slot]
         worth_it = target_A - self.granted_A >= self.config.deadband_A
         worth_it |= (self.granted_A <= 0) | (target_A >= own_A - ROUNDING_A)
         rises = target_A > self.granted_A + ROUNDING_A

@@ -8,7 +8,7 @@ from itertools import accumulate, chain, groupby, pairwise
 import numpy as np
 
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Coverage, Floats, Ints, Texts, exists
+from energy_management.coverage import Bools, Coverage, Floats, Ints, Objects, exists
 from energy_management.demand import Demand
 from energy_management.sources import Sources
 
@@ -68,9 +68,9 @@ class Joiner:
         self._numbers: Ints = np.empty((0, 0, 0), dtype=np.int64)
         self._used: list[list[int]] = []
         self._names: list[list[str]] = []
-        self._texts: Texts = np.empty((0, 0), dtype=np.object_)
+        self._texts: Objects = np.empty((0, 0), dtype=np.object_)
 
-    def joined(self, reasons: Sequence[Reason], nodes: Coverage) -> Texts:
+    def joined(self, reasons: Sequence[Reason], nodes: Coverage) -> Objects:
         """Join names root to leaf by commas as EVerest does, shape (evses, slots); not to be changed."""
         counting = nodes, [(marks.tobytes(), sources.numbers.tobytes()) for marks, sources in reasons]
         is_known = counting == self._counting
@@ -99,7 +99,7 @@ def _numbered(reasons: Sequence[Reason], nodes: Coverage) -> tuple[Ints, list[li
     return np.array(numbers), listed
 
 
-def _join(numbers: Ints, names: list[str | None], nodes: Coverage) -> Texts:
+def _join(numbers: Ints, names: list[str | None], nodes: Coverage) -> Objects:
     """Join the names with some numbers; consecutive slots mostly have the same."""
     by_number = np.array(names, dtype=np.object_)
     rows = by_number.take(numbers.T.reshape(numbers.shape[2], -1))  # over slot; EVSE, node and reason
@@ -110,6 +110,6 @@ def _join(numbers: Ints, names: list[str | None], nodes: Coverage) -> Texts:
             ",".join([name for name in row[start:end] if name is not None]) for start, end in pairwise(bounds)
         ]
         lines += [joint for _ in alike]
-    joined: Texts = np.array(lines, dtype=np.object_).T
+    joined: Objects = np.array(lines, dtype=np.object_).T
     joined.flags.writeable = False
     return joined

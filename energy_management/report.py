@@ -94,11 +94,9 @@ class Report:
         """Current per grid phase of each EVSE in the slot that is active now [A]; export is negative."""
         if self.run is None:
             return {}
-        present_A = self.run.grants.current_A[:, self.run.timeline.active]
-        currents = np.where(self.run.loaded_at_present, present_A, 0.0)
         return {
             uuid: (values[0], values[1], values[2])
-            for uuid, values in zip(self.run.limiter.tree.evse_uuids, currents.T.tolist(), strict=True)
+            for uuid, values in zip(self.run.limiter.tree.evse_uuids, self.run.granted_A, strict=True)
         }
 
     @cached_property
@@ -131,7 +129,7 @@ def _node_load(run: Run, node: int) -> NodeLoad:
     currents = run.grants.current_A[below, active]
     loaded = run.loaded_at_present[:, below]
     load = network.coefficient[:, below, active] @ run.allocation.current_A[below, active]
-    scale = run.limiter.watt_scale[node, active]
+    scale = run.limiter.limits.watt_scale[node, active]
     limit_A, limit_W = np.full(3, np.inf), np.inf
     sources: list[str] = []
     for family, (kind, label) in enumerate(network.labelled):
@@ -147,7 +145,7 @@ def _node_load(run: Run, node: int) -> NodeLoad:
             sources.append(kind.sources.of(node, active))
     importing = np.where(demand.exporting[below, active], 0.0, currents)
     watts = importing * run.grants.phases[below, active] * run.limiter.nominal_voltage_V
-    at_root_of_tree = watts / run.limiter.watt_scale[tree.evses[below], active]
+    at_root_of_tree = watts / run.limiter.limits.watt_scale[tree.evses[below], active]
     return NodeLoad(
         _vector((loaded * importing).sum(axis=1)),
         _vector((loaded * (importing - currents)).sum(axis=1)),

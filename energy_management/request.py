@@ -66,7 +66,7 @@ def flatten_if_tree(request: Any) -> Flat | None:
 
 
 def _read(flat: Flat, known: Form | None, rejected: list[tuple[str, str]]) -> Request:
-    tree = build(*flat)
+    tree = build(flat)
     if not {*tree.evse_states} <= URGENCY.keys():
         raise MalformedRequestError
     return Request(tree, read_schedules(tree, known), read_setpoints(tree), rejected)

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from energy_management.allocation import Allocation
 from energy_management.constraints import Network
-from energy_management.coverage import Bools, Floats, Ints, Texts, everywhere, exists
+from energy_management.coverage import Floats, Ints, Objects, everywhere, exists
 from energy_management.demand import Demand
 from energy_management.fields import MAX_PHASES
 from energy_management.limits import Limiter
-from energy_management.reasons import Joiner, Reason, binding_reasons
+from energy_management.reasons import Joiner, binding_reasons
 
 KEPT, SWITCHED = "active phases", "phase switching"
 """Sources of a number of phases that no limit asks for."""
@@ -29,20 +28,17 @@ class Grants(NamedTuple):
         Per phase; export is negative.
     phases : ndarray of int
         Number of phases.
-    power_W : ndarray of float
-        Export is negative.
-    power_is_limited : ndarray of bool
-        A power limit exists on the way to the root, so that the result names power too.
+    power_W : ndarray of float or None
+        Export is negative. Only where a limit of power exists on the way to the root.
     source, phases_source : ndarray of str
         Who limits current and power, and who the phases.
     """
 
     current_A: Floats
     phases: Ints
-    power_W: Floats
-    power_is_limited: Bools
-    source: Texts
-    phases_source: Texts
+    power_W: Objects
+    source: Objects
+    phases_source: Objects
 
 
 def grants(
@@ -56,20 +52,16 @@ def grants(
         Those of the run before, for the names of who limits current and phases.
     """
     demand, network, nodes = limiter.demand, allocation.network, limiter.tree.coverage
-    slots = demand.slots
-
-    def asked_for(values: NDArray[Any]) -> NDArray[Any]:
-        if values.shape[1] == slots:
-            return values
-        return np.where(demand.exporting, values[:, slots:], values[:, :slots])
-
-    current_A = asked_for(allocation.current_A)
+    binding = binding_reasons(network, nodes, demand, allocation.target_A)
+    phases_reason = limiter.limits.phases.most_by, limiter.sources_of(MAX_PHASES)
+    current_A, phases, sources, phases_sources = demand.asked_for(
+        allocation.current_A,
+        allocation.phases,
+        by_limits.joined(binding, nodes),
+        _phases_sources(demand, allocation, by_phases.joined([phases_reason], nodes)),
+    )
     if exists(demand.exporting):
         current_A = np.where(demand.exporting, 0.0 - current_A, current_A)
-    phases = asked_for(allocation.phases)
-    binding = binding_reasons(network, nodes, demand, allocation.target_A)
-    sources = asked_for(by_limits.joined(binding, nodes))
-    most_phases_sources = by_phases.joined([_phases_reason(limiter)], nodes)
     if allocation.held:
         sources = sources.copy()
     for evse, reason in allocation.held.items():
@@ -77,30 +69,24 @@ def grants(
     return Grants(
         current_A,
         phases.astype(np.int64),
-        current_A * phases * limiter.nominal_voltage_V,
-        asked_for(_power_is_limited(limiter, network)),
+        _power_W(limiter, network, current_A, phases),
         sources,
-        asked_for(_phases_sources(demand, allocation, most_phases_sources)),
+        phases_sources,
     )
 
 
-def _power_is_limited(limiter: Limiter, network: Network) -> Bools:
-    """Whether a power limit exists on the way to the root."""
-    powers = network.powers_of_nodes
-    if not powers:
-        return np.zeros(limiter.demand.takes_part.shape, dtype=np.bool_)
-    limits_power = np.logical_or.reduce(np.isfinite(network.node_capacity[powers]))
-    return limiter.tree.coverage.above(np.logical_or, limits_power)
+def _power_W(limiter: Limiter, network: Network, current_A: Floats, phases: Floats) -> Objects:
+    """Find the power where a limit of it exists on the way to the root."""
+    if not network.powers:
+        return np.empty(current_A.shape, dtype=np.object_)
+    limits_power = np.logical_or.reduce(np.isfinite(network.node_capacity[network.powers_of_nodes]))
+    (is_limited,) = limiter.demand.asked_for(limiter.tree.coverage.above(np.logical_or, limits_power))
+    power_W = (current_A * phases * limiter.nominal_voltage_V).astype(np.object_)
+    power_W[~is_limited] = None
+    return power_W
 
 
-def _phases_reason(limiter: Limiter) -> Reason:
-    """Who limits the number of phases."""
-    nodes, most = limiter.tree.coverage, limiter.demand.most_phases
-    marks = limiter.limits.values[MAX_PHASES].take(nodes.pair_node, 0) == most.take(nodes.pair_evse, 0)
-    return marks, limiter.sources_of(MAX_PHASES)
-
-
-def _phases_sources(demand: Demand, allocation: Allocation, names: Texts) -> Texts:
+def _phases_sources(demand: Demand, allocation: Allocation, names: Objects) -> Objects:
     """Who limits the number of phases; where it is below that limit, why."""
     are_most = allocation.phases == demand.most_phases
     if everywhere(are_most) and "" not in names.ravel().tolist():
@@ -116,22 +102,11 @@ def enforced_limits(
 
     They are to be read, not changed: EVSEs and slots with the same limits share them.
     """
-    current_A, phases, power_W, is_limited, source, phases_source = (
-        column.ravel().tolist()
-        for column in (
-            grants.current_A,
-            grants.phases,
-            grants.power_W,
-            grants.power_is_limited,
-            grants.source,
-            grants.phases_source,
-        )
-    )
-    named_W = [power if limited else None for power, limited in zip(power_W, is_limited, strict=True)]
+    columns = [column.ravel().tolist() for column in grants]
     different: dict[tuple[Any, ...], dict[str, Any]] = {}
     limits = [
         different.get(each) or different.setdefault(each, _limits(*each))
-        for each in zip(current_A, phases, named_W, source, phases_source, strict=True)
+        for each in zip(*columns, strict=True)
     ]
     slots = len(stamps)
     return [

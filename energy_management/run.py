@@ -55,18 +55,25 @@ class Run:
         exporting = bool(self.limiter.demand.exporting[evse, slot])
         return slot + len(self.timeline) if exporting else slot
 
-    def at_present(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Pick from an array of the allocation what it holds of each EVSE in the slot that is active now."""
+    def at_present(self, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
+        """Pick from arrays of the allocation what they hold of each EVSE in the slot that is active now."""
         active, slots = self.timeline.active, len(self.timeline)
-        if values.shape[-1] == slots:
-            return values[..., active]
+        if arrays[0].shape[-1] == slots:
+            return [values[..., active] for values in arrays]
         exporting = self.limiter.demand.exporting[:, active]
-        return np.where(exporting, values[..., active + slots], values[..., active])
+        return [np.where(exporting, values[..., active + slots], values[..., active]) for values in arrays]
 
     @property
     def loaded_at_present(self) -> Bools:
         """Which grid phases each EVSE loads in the active slot, shape (3, evses)."""
-        return self.at_present(self.allocation.loaded)
+        return self.at_present(self.allocation.loaded)[0]
+
+    @property
+    def granted_A(self) -> list[list[float]]:
+        """Current of each EVSE on each grid phase in the active slot; export is negative."""
+        present_A = self.grants.current_A[:, self.timeline.active]
+        granted_A: list[list[float]] = np.where(self.loaded_at_present, present_A, 0.0).T.tolist()
+        return granted_A
 
     @cached_property
     def binding(self) -> Bools:

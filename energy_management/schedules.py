@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, everywhere
+from energy_management.coverage import Bools, Floats, everywhere, exists
 from energy_management.fields import (
     ABSENT,
     AMOUNTS,
@@ -37,7 +37,7 @@ class Schedules(NamedTuple):
     form : Form
         What they are beside amounts.
     amounts : ndarray, shape (3, entries)
-        As the first rows of `Limits.values`.
+        Greatest current and power, infinite where there is no such limit, and least current.
     sides : tuple of lists of dict
         The limits of the entries as they were read, to the root and to the leaves.
     from_leaves : ndarray of bool, shape (fields, entries), or None
@@ -53,15 +53,13 @@ class Schedules(NamedTuple):
         """Who set a limit in some entries; empty where there is no such limit."""
         name = FIELDS[field].name
         root, leaves = self.sides
-        if self.from_leaves is not None:
-            from_leaves = self.from_leaves[field].tolist()
-            sides = [leaves[entry] if from_leaves[entry] else root[entry] for entry in entries]
-        else:
-            sides = [root[entry] for entry in entries]
-        sources = [side[name].get("source", "") if name in side else "" for side in sides]
-        if {*map(type, sources)} <= {str}:
-            return sources
-        return [source if isinstance(source, str) else "" for source in sources]
+        from_leaves = None if self.from_leaves is None else self.from_leaves[field]
+        found = []
+        for entry in entries:
+            side = root[entry] if from_leaves is None or not from_leaves[entry] else leaves[entry]
+            source = side[name].get("source") if name in side else None
+            found.append(source if isinstance(source, str) else "")
+        return found
 
 
 def read_schedules(tree: Tree, known: Form | None) -> Schedules:
@@ -78,8 +76,8 @@ def read_schedules(tree: Tree, known: Form | None) -> Schedules:
     MalformedRequestError, KeyError, TypeError, ValueError, AttributeError, OverflowError
         When anything in them is not what EVerest's types promise.
     """
-    schedules = [node.get("schedule_import", []) for node in tree.nodes]
-    schedules += [node.get("schedule_export", []) for node in tree.nodes]
+    directions = ("schedule_import", "schedule_export")
+    schedules = [node.get(direction, []) for direction in directions for node in tree.nodes]
     if not {*map(type, schedules)} <= {list}:
         raise MalformedRequestError
     entries = [*chain.from_iterable(schedules), _ALLOWS_ALL, _ALLOWS_NOTHING]
@@ -99,8 +97,9 @@ def read_schedules(tree: Tree, known: Form | None) -> Schedules:
     amounts = _amounts(limits[AMOUNTS])
     from_leaves = _merge_leaves(amounts, form, len(entries)) if two_sided else None
     amounts = amounts[:, : len(entries)]
-    names_none = np.minimum(amounts[CURRENT_A], amounts[POWER_W]) == np.inf
-    amounts[CURRENT_A][names_none & form.of_evse] = 0.0  # an EVSE that names neither asks for nothing
+    without_current = form.of_evse & (amounts[CURRENT_A] == np.inf)
+    if exists(without_current):  # an EVSE that names no power either asks for nothing
+        amounts[CURRENT_A][without_current & (amounts[POWER_W] == np.inf)] = 0.0
     return Schedules(form, amounts, (root, leaves), from_leaves)
 
 
@@ -155,7 +154,7 @@ def _amounts(found: list[list[float]]) -> Floats:
     """Check currents and powers, shape (3, sides)."""
     amounts = np.array(found, dtype=np.float64)
     absent = amounts == ABSENT
-    if not everywhere((amounts >= 0) & ((amounts <= HIGHEST) | absent)):
+    if not everywhere(amounts >= 0.0) or exists((amounts > HIGHEST) ^ absent):
         raise MalformedRequestError
     amounts[absent] = np.inf
     return amounts

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, Ints, Texts
+from energy_management.coverage import Bools, Floats, Ints, Objects
 from energy_management.fields import HIGHEST
 from energy_management.measurement import Reading
 from energy_management.timeline import Timeline, parse_timestamp
@@ -35,7 +35,7 @@ class Setpoints:
     current_A: Floats
     power_W: Floats
     priority: Ints
-    source: Texts
+    source: Objects
 
     def governing(self, tree: Tree) -> Ints:
         """Find the priority that each EVSE obeys: the best, so the lowest number, of the nodes above it."""

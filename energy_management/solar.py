@@ -15,18 +15,15 @@ import numpy as np
 
 from energy_management.config import ManagerConfig
 from energy_management.demand import IDLE, WANTS
-from energy_management.fields import MAX_PHASES
 from energy_management.limits import Limiter
 from energy_management.load import PLAIN
 from energy_management.measurement import Reading
 from energy_management.memory import CHARGING
 from energy_management.modes import FROM_SURPLUS, Mode, Thresholds
 from energy_management.phases import Switching, choices
-from energy_management.site import EvseAttributes
 from energy_management.state import EvseState, ManagerState
 from energy_management.sunlight import Sunlight
 
-_UNLISTED = EvseAttributes()
 _IN_TURN, _IN_QUEUE, _TURN_OVER = 0, 1, 2
 
 
@@ -50,11 +47,10 @@ def shine(
     slot : int
         The one that is active now.
     """
-    site, uuids = limiter.site, limiter.tree.evse_uuids
-    modes = [site.evses.get(uuid, _UNLISTED).mode for uuid in uuids]
-    if not {*modes} - {"now"}:
+    modes = limiter.installation.modes
+    if limiter.installation.only_now:
         return None
-    states = [state.evses[uuid] for uuid in uuids]
+    states = [state.evses[uuid] for uuid in limiter.tree.evse_uuids]
     solar = _Solar(limiter, config, states, modes, slot, monotonic_s)
     return solar.sunlight(_surplus_W(limiter, state, readings, solar.from_surplus, monotonic_s))
 
@@ -78,8 +74,8 @@ def _surplus_W(
     grid = state.memory.nodes.get(tree.uuids[0])
     if grid is None or limiter.meters is None or not limiter.meters.metered[0]:
         return None
-    attributes = limiter.site.nodes.get(tree.uuids[0], PLAIN)
-    phases = 1 if (limiter.limits.values[MAX_PHASES, 0] == 1).any() else 3
+    attributes = limiter.installation.site.nodes.get(tree.uuids[0], PLAIN)
+    phases = 1 if (limiter.limits.phases.most_at_root == 1).any() else 3
     state.surplus.take(grid.trust, phases, voltage_V)
     surplus_W = state.surplus.surplus_W(monotonic_s, falls_after_s=attributes.base_load_falls_after_s)
     believed = [
@@ -136,7 +132,7 @@ class _Solar:
                 most_A[evse] = demand.minimum_A[evse, self.slot]
             if self.modes[evse] == "pv" and (text := self._text(evse, None if surplus_W is None else left)):
                 texts[evse] = text
-        most_per_hour = self.limiter.site.solar.max_switches_per_hour
+        most_per_hour = self.limiter.installation.site.solar.max_switches_per_hour
         draws = shares & (demand.urgency == WANTS)[:, None]
         sun_W = float(int(surplus_W or 0.0))
         return Sunlight(sun_W, shares, draws, most_A, held, texts, patience_s, most_per_hour)
@@ -212,7 +208,7 @@ class _Solar:
         demand, slot = self.limiter.demand, self.slot
         choice = choices(demand, self.config.switch_3ph1ph_while_charging_mode)
         switching = Switching(self.config, self.monotonic_s)
-        most_per_hour = self.limiter.site.solar.max_switches_per_hour
+        most_per_hour = self.limiter.installation.site.solar.max_switches_per_hour
         numbers = [each[:, slot].astype(int).tolist() for each in (choice.present, choice.low, choice.high)]
         phases = np.array(
             [
@@ -226,7 +222,7 @@ class _Solar:
         return [float(watts) for watts in need_W]
 
     def _thresholds(self, evse: int) -> Thresholds:
-        return self.limiter.site.solar.of(self.limiter.tree.evse_uuids[evse])
+        return self.limiter.installation.site.solar.of(self.limiter.tree.evse_uuids[evse])
 
     def _enable_W(self, evse: int) -> float:
         return max(self._thresholds(evse).enable_W, self._need_W[evse])

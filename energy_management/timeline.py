@@ -60,6 +60,8 @@ class Timeline:
         The moment whose limits a slot has: its start, or now for the slot that has begun.
     active : int
         The slot that holds now.
+    texts : list of str
+        When each begins, as results carry it.
     since, changes_at : int
         From when on that is so, and when the slots, or what is in force now, will be others [ms since 1970].
     """
@@ -67,6 +69,7 @@ class Timeline:
     starts: NDArray[np.int64]
     looked_at: NDArray[np.int64]
     active: int
+    texts: list[str]
     since: int
     changes_at: int
 
@@ -83,7 +86,8 @@ class Timeline:
         others = to_come.difference(raster[:1])
         changes_at = min([first + interval, *(max(stamp, now_ms + 1) for stamp in others)])
         starts = np.array(slots)
-        return cls(starts, np.maximum(starts, now_ms), active, now_ms, changes_at)
+        texts = [format_timestamp(start) for start in slots]
+        return cls(starts, np.maximum(starts, now_ms), active, texts, now_ms, changes_at)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -91,10 +95,6 @@ class Timeline:
     def holds(self, now: datetime) -> bool:
         """Whether it would be the same, built at another time."""
         return self.since <= to_milliseconds(now) < self.changes_at
-
-    def texts(self) -> list[str]:
-        """Write the timestamps of the slots as results carry them."""
-        return [format_timestamp(start) for start in self.starts.tolist()]
 
     def entries_in_force(self, stamps: Sequence[int]) -> NDArray[np.int64]:
         """Which entry of a schedule is in force in each slot: the latest that has begun.

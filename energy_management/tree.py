@@ -12,12 +12,19 @@ import numpy as np
 from energy_management.coverage import Coverage, Ints
 
 Node = dict[str, Any]
-Flat = tuple[list[Node], list[int]]
-"""All nodes of a request depth first, and the position of each one's parent."""
 
 
 class MalformedRequestError(Exception):
     """The request is not what EVerest's types promise; `hardening.sanitise` says where and makes it safe."""
+
+
+class Flat(NamedTuple):
+    """All nodes of a request depth first, the position of each one's parent, and what they say they are."""
+
+    nodes: list[Node]
+    parents: list[int]
+    uuids: list[str]
+    kinds: list[str]
 
 
 class Chains(NamedTuple):
@@ -83,32 +90,34 @@ def flatten(request: Node) -> Flat:
     nodes: list[Node] = []
     parents: list[int] = []
     seen: set[int] = set()
-    waiting = [(request, -1)]
+    waiting, below = [request], [-1]
     while waiting:
-        node, parent = waiting.pop()
-        position = len(nodes)
-        nodes.append(node)
-        parents.append(parent)
+        node = waiting.pop()
+        parents.append(below.pop())
         children = node.get("children")
         if children:
             if id(node) in seen or node["node_type"] == "Evse":
                 raise MalformedRequestError
             seen.add(id(node))
-            waiting.extend([(child, position) for child in reversed(children)])
-    uuids = {node["uuid"] for node in nodes}
-    if len(uuids) != len(nodes) or not {*map(type, uuids)} <= {str}:
+            waiting += reversed(children)
+            below += [len(nodes)] * len(children)
+        nodes.append(node)
+    uuids = [node["uuid"] for node in nodes]
+    if len({*uuids}) != len(nodes) or not {*map(type, uuids)} <= {str}:
         raise MalformedRequestError
-    if not {node["node_type"] for node in nodes} <= {"Evse", "Generic", "Undefined"}:
+    kinds = [node["node_type"] for node in nodes]
+    if not {*kinds} <= {"Evse", "Generic", "Undefined"}:
         raise MalformedRequestError
-    return nodes, parents
+    return Flat(nodes, parents, uuids, kinds)
 
 
-def build(nodes: list[Node], parents: list[int]) -> Tree:
+def build(flat: Flat) -> Tree:
     """Build the tree of the nodes that matter: those above or at an EVSE."""
-    shape = shape_of(tuple(parents), tuple([node["node_type"] == "Evse" for node in nodes]))
+    shape = shape_of(tuple(flat.parents), tuple(flat.kinds))
+    nodes, uuids = flat.nodes, flat.uuids
     if len(shape.kept) < len(nodes):
         nodes = [nodes[position] for position in shape.kept]
-    uuids = [node["uuid"] for node in nodes]
+        uuids = [uuids[position] for position in shape.kept]
     return Tree(
         nodes,
         uuids,
@@ -136,9 +145,10 @@ class Shape(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def shape_of(parents: tuple[int, ...], is_evse: tuple[bool, ...]) -> Shape:
+def shape_of(parents: tuple[int, ...], kinds: tuple[str, ...]) -> Shape:
     """Find which nodes cover which EVSEs; a site asks every second, and nearly always has the same shape."""
-    counts = list(accumulate(map(int, is_evse), initial=0))
+    is_evse = [kind == "Evse" for kind in kinds]
+    counts = list(accumulate(is_evse, initial=0))
     first, last = counts[:-1], counts[1:]
     for position in range(len(parents) - 1, 0, -1):
         parent = parents[position]
