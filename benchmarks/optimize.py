@@ -217,7 +217,8 @@ def run(
 
 def show(found: Mapping[str, Any], console: Console, sizes: Sequence[Size] = SIZES) -> None:
     """Print what `run` found."""
-    table = Table(title="optimize, request dict to result dicts: best CPU time in ms", box=None)
+    title = "optimize, request dict to result dicts: best CPU time in ms"
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))  # within 80 columns
     table.add_column("EVSEs x slots", no_wrap=True)
     for heading in ("C++ 0.5 A", "C++ 0.1 A", "first", "flat", "levels", "target", "read", "build"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -32,7 +32,8 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     room = network.node_capacity * (1 - _USED_UP) - nodes.total_below(coefficient * current_A)
     has_some = current_A > _USED_UP
     step = coefficient * np.where(has_some, 0.0, demand.minimum_A) + _USED_UP
-    used_up = room.take(nodes.pair_node, -2) < np.where(concerns, step, -np.inf).take(nodes.pair_evse, -2)
+    used_up = room.take(nodes.pair_node, -2) < step.take(nodes.pair_evse, -2)
+    used_up &= concerns.take(nodes.pair_evse, -2)
     if not exists(used_up.take(nodes.shared_pairs, -2)):
         return used_up
     level = np.minimum(current_A / demand.weight, _HIGHEST_LEVEL)
