@@ -97,7 +97,7 @@ class Network:
         self.labelled = [(kind, label) for kind in self.kinds for label in kind.labels]
         self.has_opposing = True in [kind.opposing for kind in self.kinds]
         self.powers = [family for family, (kind, _) in enumerate(self.labelled) if kind.unit == "W"]
-        self.concerns = self.coefficient > 0
+        self.concerns = self.coefficient > 0.0
         self.ceiling_A = np.minimum.reduce(current_A, where=self.concerns, initial=np.inf)
 
     @cached_property

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from energy_management.coverage import Bools, Floats, Ints, exists
-from energy_management.form import Limits
+from energy_management.form import Limits, Slots
 from energy_management.installation import Installation
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.tree import Tree
@@ -144,24 +144,18 @@ def standing_of(states: tuple[str, ...], ranking: tuple[tuple[int, float], ...])
     )
 
 
-def export_asked(tree: Tree, imports: Limits, exports: Limits, setpoints: Setpoints | None) -> Bools:
+def export_asked(tree: Tree, slots: Slots, amounts: Floats, setpoints: Setpoints | None) -> Bools:
     """Who is to export: where a setpoint says so, or the EVSE itself wants no import but offers export.
 
     An import limit of zero that somebody above sets never makes an EVSE export.
     """
-    asked = _own_offer(exports, tree.evses) > 0
+    asked = slots.exports.offers(amounts) > 0.0
     if exists(asked):
-        asked &= _own_offer(imports, tree.evses) <= 0
+        asked &= slots.imports.offers(amounts) <= 0.0
     if setpoints is None:
         return asked
     governed = setpoints.governing(tree) < NO_PRIORITY
     return np.where(governed, setpoints.discharging(tree), asked)
-
-
-def _own_offer(limits: Limits, own: Ints) -> Floats:
-    """Take the lesser of the current and power that an EVSE names; only its sign means anything."""
-    least: Floats = np.minimum(limits.current_A, limits.power_W).take(own, 0)
-    return least
 
 
 def read_demand(tree: Tree, limits: Limits, exporting: Bools, installation: Installation) -> Demand:

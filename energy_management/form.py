@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from energy_management.coverage import Bools, Coverage, Floats, Ints, everywhere
-from energy_management.fields import ABSENT, HIGHEST
+from energy_management.fields import ABSENT, CURRENT_A, HIGHEST, POWER_W
 from energy_management.timeline import Timeline, parse_timestamp
 from energy_management.tree import MalformedRequestError, Tree
 
@@ -182,21 +182,36 @@ class Form:
         return self._slots
 
 
-class _Side(NamedTuple):
-    """What of `Limits` is kept, for import or export."""
+class Direction(NamedTuple):
+    """What is kept for import or export: all of `Limits` but the amounts.
+
+    Attributes
+    ----------
+    entry, watt_scale, phases
+        As there.
+    own : ndarray of int, shape (evses, slots)
+        The entries of the EVSEs themselves.
+    """
 
     entry: Ints
     watt_scale: Floats
     phases: Phases
+    own: Ints
 
     @classmethod
     def build(cls, form: Form, tree: Tree, entry: Ints) -> Self:
         """Find it from the entries that are in force, shape (nodes, slots)."""
         *facts, efficiency = form.facts.take(entry, axis=1)
-        return cls(entry, _watt_scale(efficiency, tree.parents), _phases(facts, tree))
+        phases = _phases(facts, tree)
+        return cls(entry, _watt_scale(efficiency, tree.parents), phases, entry.take(tree.evses, 0))
 
-    def of(self, amounts: Floats) -> Limits:
-        """Add the amounts of the entries."""
+    def offers(self, amounts: Floats) -> Floats:
+        """Find the lesser of the current and power that each EVSE names; only its sign means anything."""
+        least: Floats = np.minimum(amounts[CURRENT_A], amounts[POWER_W]).take(self.own)
+        return least
+
+    def limits(self, amounts: Floats) -> Limits:
+        """Find the limits of all nodes in all slots from the amounts of all entries."""
         current_A, power_W, minimum_A = amounts.take(self.entry, axis=1)
         return Limits(current_A, power_W, minimum_A, self.entry, self.watt_scale, self.phases)
 
@@ -214,21 +229,21 @@ class Slots:
         Timestamps that made slots beside those of the form.
     entry : ndarray of int, shape (nodes of import and of export, slots)
         Which entry is in force.
+
+    Attributes
+    ----------
+    imports, exports : Direction
     """
 
     def __init__(self, form: Form, tree: Tree, timeline: Timeline, others: list[int], entry: Ints) -> None:
         self.timeline = timeline
         self._others = others
-        self._sides = [_Side.build(form, tree, each) for each in entry.reshape(2, -1, entry.shape[1])]
+        imports, exports = entry.reshape(2, -1, entry.shape[1])
+        self.imports, self.exports = (Direction.build(form, tree, each) for each in (imports, exports))
 
     def hold(self, now: datetime, others: list[int]) -> bool:
         """Whether these are the slots at a time, and everything is in force that was when they were made."""
         return others == self._others and self.timeline.holds(now)
-
-    def in_force(self, amounts: Floats) -> tuple[Limits, Limits]:
-        """Find the limits of all nodes in all slots, for import and for export, from all amounts."""
-        imports, exports = self._sides
-        return imports.of(amounts), exports.of(amounts)
 
 
 def _first_entries(begins: list[int], is_evse: Bools) -> Ints:

@@ -203,12 +203,13 @@ class EnergyManager:
         loop: ClosedLoop,
     ) -> Limiter:
         """Collect all limits of the request in the slots of a timeline, and what its EVSEs ask for."""
-        tree, timeline = read.tree, slots.timeline
-        imports, exports = slots.in_force(read.schedules.amounts)
+        tree, timeline, amounts = read.tree, slots.timeline, read.schedules.amounts
         setpoints, unusable = place_setpoints(tree, read.setpoints, timeline, readings)
         read.rejected.extend(unusable)
-        exporting = export_asked(tree, imports, exports, setpoints)
-        limits = imports.beside(exports) if exists(exporting) else imports
+        exporting = export_asked(tree, slots, amounts, setpoints)
+        limits = slots.imports.limits(amounts)
+        if exists(exporting):
+            limits = limits.beside(slots.exports.limits(amounts))
         site = loop.wired(self.site, tree)
         meters = None
         if readings or self.site.nodes or self.config.closed_loop:
@@ -262,7 +263,7 @@ class EnergyManager:
         minimum_A, ceiling_A, admitted, dropped = run.at_present(
             demand.minimum_A, allocation.network.ceiling_A, allocation.served, allocation.dropped
         )
-        asks = (minimum_A <= ceiling_A) & (minimum_A > 0) & demand.has_car
+        asks = (minimum_A <= ceiling_A) & (minimum_A > 0.0) & demand.has_car
         served = asks & admitted
         told, interval_s = run.limiter.tree.evse_states, self.config.rotation_interval_s
         take_turns(run.states, asks, served, told, monotonic_s=run.monotonic_s, interval_s=interval_s)
