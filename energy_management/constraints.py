@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from energy_management.coverage import Bools, Floats, everywhere
+from energy_management.coverage import Bools, Floats, everywhere, exists
 from energy_management.sources import Sources
 from energy_management.tree import Tree
 
@@ -48,6 +48,10 @@ class Kind(NamedTuple):
     opposing: bool = False
     is_of_node: bool = True
     is_of_meter: bool = False
+
+    def limits_anything(self) -> bool:
+        """Whether there is a limit at any node."""
+        return True in [exists(np.isfinite(capacity)) for capacity in self.capacities]
 
 
 class Network:

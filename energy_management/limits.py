@@ -66,9 +66,7 @@ class Limiter(NamedTuple):
         given_A : ndarray, shape (evses, slots), optional
             What they have even if that is less.
         """
-        kinds = [
-            kind for kind in self._kinds(phases) if any(exists(np.isfinite(each)) for each in kind.capacities)
-        ]
+        kinds = [kind for kind in self._kinds(phases) if kind.limits_anything()]
         if self.sun is None:
             return Network(self.tree, kinds)
         if with_surplus and exists(self.sun.shares):

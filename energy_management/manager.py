@@ -260,20 +260,20 @@ class EnergyManager:
     def _remember(self, run: Run) -> None:
         """Keep what the next run needs to know of this one."""
         demand, allocation = run.limiter.demand, run.allocation
-        minimum_A, ceiling_A, admitted, dropped = run.at_present(
-            demand.minimum_A, allocation.network.ceiling_A, allocation.served, allocation.dropped
-        )
-        asks = (minimum_A <= ceiling_A) & (minimum_A > 0.0) & demand.has_car
-        served = asks & admitted
+        columns = demand.minimum_A, allocation.network.ceiling_A, allocation.served, allocation.dropped
+        minimum_A, ceiling_A, admitted, dropped = [each.tolist() for each in run.at_present(*columns)]
+        asks = [
+            0.0 < least_A <= most_A and has_car
+            for least_A, most_A, has_car in zip(minimum_A, ceiling_A, demand.has_car.tolist(), strict=True)
+        ]
+        served = [asked and has for asked, has in zip(asks, admitted, strict=True)]
         told, interval_s = run.limiter.tree.evse_states, self.config.rotation_interval_s
         take_turns(run.states, asks, served, told, monotonic_s=run.monotonic_s, interval_s=interval_s)
         if run.limiter.sun is not None:
             on_phases = run.grants.phases[:, run.timeline.active] * self.config.nominal_ac_voltage
             granted_W = (run.grants.current_A[:, run.timeline.active] * on_phases).tolist()
             self.state.surplus.granted_W = dict(zip(self.state.evses, granted_W, strict=True))
-        for state, is_dropped, (one, two, three) in zip(
-            run.states, dropped.tolist(), run.granted_A, strict=True
-        ):
+        for state, is_dropped, (one, two, three) in zip(run.states, dropped, run.granted_A, strict=True):
             state.granted_A = one, two, three
             if is_dropped:
                 state.one_phase_best_at = run.monotonic_s

@@ -30,8 +30,8 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     """
     coefficient, concerns = network.coefficient, network.concerns
     room = network.node_capacity * (1 - _USED_UP) - nodes.total_below(coefficient * current_A)
-    has_some = current_A > _USED_UP
-    step = coefficient * np.where(has_some, 0.0, demand.minimum_A) + _USED_UP
+    has_nothing = current_A <= _USED_UP
+    step = coefficient * (demand.minimum_A * has_nothing) + _USED_UP
     used_up = room.take(nodes.pair_node, -2) < step.take(nodes.pair_evse, -2)
     used_up &= concerns.take(nodes.pair_evse, -2)
     if not exists(used_up.take(nodes.shared_pairs, -2)):
@@ -40,7 +40,7 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     rank = level + 10 * _HIGHEST_LEVEL * demand.rank
     could_give_way = concerns & (current_A > demand.minimum_A * (1 + _USED_UP) + _USED_UP)
     highest = -nodes.least_below(np.where(could_give_way, -rank, np.inf))
-    is_highest = np.where(has_some, rank + _USED_UP * (1 + level), np.inf)
+    is_highest = np.where(has_nothing, np.inf, rank + _USED_UP * (1 + level))
     used_up &= is_highest.take(nodes.pair_evse, -2) >= highest.take(nodes.pair_node, -2)
     return used_up
 
@@ -73,7 +73,9 @@ class Joiner:
 
     def joined(self, reasons: Sequence[Reason], nodes: Coverage) -> Objects:
         """Join names root to leaf by commas as EVerest does, shape (evses, slots); not to be changed."""
-        counting = nodes, [(marks.tobytes(), sources.numbers.tobytes()) for marks, sources in reasons]
+        counting: list[object] = [nodes]
+        for marks, sources in reasons:
+            counting += marks.tobytes(), sources.numbers.tobytes()
         is_known = counting == self._counting
         if not is_known:
             self._counting = counting

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from energy_management.coverage import Bools, Ints, exists
+from energy_management.coverage import Ints
 from energy_management.demand import WAITS, WANTS, Demand
 from energy_management.state import EvseState
 
@@ -67,8 +67,8 @@ def _rank(state: EvseState, monotonic_s: float) -> tuple[int, float]:
 
 def take_turns(
     states: Sequence[EvseState],
-    asks: Bools,
-    served: Bools,
+    asks: Sequence[bool],
+    served: Sequence[bool],
     evse_states: Sequence[str],
     *,
     monotonic_s: float,
@@ -78,13 +78,13 @@ def take_turns(
 
     Parameters
     ----------
-    asks, served : ndarray of bool, shape (evses,)
+    asks, served : sequence of bool
         Who wants a minimum current now, and who of them has it.
     evse_states : sequence of str
         What each makes of what it has.
     """
-    contended = exists(asks > served)
-    for state, wants, has, told in zip(states, asks.tolist(), served.tolist(), evse_states, strict=True):
+    contended = asks != served
+    for state, wants, has, told in zip(states, asks, served, evse_states, strict=True):
         was_served = state.served_since is not None
         if not wants or (has and told == "Charging"):
             state.declined_at = None
