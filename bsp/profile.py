@@ -15,7 +15,7 @@ import msgspec
 
 from bsp.charger_controls import CurrentLimit, Enable, PhaseSwitching, Watchdog
 from bsp.registers import Marker, Point, Table, Value, ValueType, WordOrder
-from bsp.yaml_file import FileError, Key, Seconds, YamlFile, suggest
+from bsp.yaml_file import FileError, Key, Seconds, YamlFile, instead
 
 NOMINAL_VOLTAGE_V = 230.0
 """Voltage by which limits are converted for devices that take a power."""
@@ -191,7 +191,7 @@ class ConnectorProfile(Profile, frozen=True, kw_only=True):
         yield from super().problems()
         for key, name in self._references():
             if name not in self.points:
-                yield key, f"no point '{name}' in this profile, known: {', '.join(self.points)}"
+                yield key, f"no point '{name}' in this profile{instead(name, self.points)}"
         if self.current_limit.zero == "ignored" and self.enable is None:
             yield (
                 ("current_limit", "zero"),
@@ -305,9 +305,7 @@ def load_profile(kind: Literal["meters", "connectors", "relays"], name: str, str
     """
     path = Path(name) if name.endswith(".yaml") else DIRECTORY / kind / f"{name}.yaml"
     if not path.exists():
-        known = profile_names(kind)
-        allowed = suggest(name, known) or f", known: {', '.join(known)}"
-        raise FileError([f"no profile '{name}'{allowed}, `hil devices` lists all"])
+        raise FileError([f"no profile '{name}'{instead(name, profile_names(kind))}, `hil devices` lists all"])
     file = YamlFile(path, structure)
     defaults = file.value.defaults
     profile = msgspec.structs.replace(

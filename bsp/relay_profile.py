@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from bsp.profile import Profile, load_profile
-from bsp.yaml_file import Key
+from bsp.yaml_file import Key, instead
 
 _RELAY_POINT = re.compile(r"^(?:(?:relay|input)\.[1-9][0-9]?|setup\.\w+)$")
 
@@ -47,7 +47,7 @@ class RelayProfile(Profile, frozen=True, kw_only=True):
                 yield ("points", name), "must be relay.1, input.1 or setup.something"
         for name in self.setup:
             if name not in self.points:
-                yield ("setup", name), f"no point '{name}' in this profile, known: {', '.join(self.points)}"
+                yield ("setup", name), f"no point '{name}' in this profile{instead(name, self.points)}"
 
 
 @functools.cache

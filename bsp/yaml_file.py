@@ -17,9 +17,23 @@ import yaml
 
 from bsp.yaml_document import FileError, Key, YamlDocument, value_of
 
-__all__ = ["Amperes", "FileError", "Key", "Seconds", "Volts", "Watts", "YamlFile", "quantity", "suggest"]
+__all__ = [
+    "Amperes",
+    "FileError",
+    "Key",
+    "Seconds",
+    "Volts",
+    "Watts",
+    "YamlFile",
+    "instead",
+    "quantity",
+    "suggest",
+]
 
 T = TypeVar("T")
+
+_FEW = 8
+"""So many names can be read at a glance."""
 
 _UNITS: Mapping[str, Mapping[str, float]] = {
     "A": {"A": 1.0, "mA": 1e-3},
@@ -69,6 +83,8 @@ class YamlFile(Generic[T]):
         A msgspec ``Struct`` type.
     name : str, optional
         How errors call the file; the file's own name if not given.
+    reference : str, optional
+        Where all keys of such a file are described.
 
     Raises
     ------
@@ -76,9 +92,12 @@ class YamlFile(Generic[T]):
         The file cannot be read, is no YAML or does not have the structure.
     """
 
-    def __init__(self, path: Path, structure: type[T], name: str | None = None) -> None:
+    def __init__(
+        self, path: Path, structure: type[T], name: str | None = None, reference: str | None = None
+    ) -> None:
         self._document = YamlDocument.load(path, name or path.name)
         self._problems: dict[str, int] = {}
+        self._reference = reference
         if self._document.root is None:
             raise FileError([f"{self._document.name}:1: the file is empty"])
         value = self._build(self._document.root, structure, ())
@@ -114,9 +133,7 @@ class YamlFile(Generic[T]):
         for key_node, value_node in node.value:
             name = str(key_node.value)
             if name not in fields:
-                self.problem(
-                    (*key, name), f"unknown key{suggest(name, fields)}, allowed: {', '.join(fields)}"
-                )
+                self.problem((*key, name), f"unknown key{instead(name, fields, self._reference)}")
                 continue
             values[fields[name].name] = self._build(value_node, fields[name].type, (*key, name))
         missing = [name for name, field in fields.items() if field.required and field.name not in values]
@@ -201,3 +218,19 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Say ``(did you mean ...?)``, with a space before, if one of the known names is close; else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def instead(name: str, known: Iterable[str], reference: str | None = None) -> str:
+    """Say what may have been meant by an unknown name: a close one, and all that are known if they are few.
+
+    Of many, where none is close, the nearest ones are told, and where the others are described.
+    """
+    names = list(known)
+    close = suggest(name, names)
+    if len(names) <= _FEW:
+        return f"{close}, known: {', '.join(names) or 'none'}"
+    if close:
+        return close
+    nearest = difflib.get_close_matches(name, names, n=_FEW, cutoff=0.0)
+    others = f"{len(names) - _FEW} more" + (f", see {reference}" if reference else "")
+    return f", known: {', '.join(nearest)} and {others}"

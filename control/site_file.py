@@ -4,7 +4,7 @@ Buses, meters and connectors that the bridge drives, how the phases are wired, p
 parts look like is in `control.site_sections`; here is what they must have to do with each other.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from bsp.profile import ConnectorProfile, MeterProfile, Profile, Serial, connect
 from bsp.relay_profile import RelayProfile, relay_profile
 from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
-from bsp.yaml_file import FileError, Key, YamlFile
+from bsp.yaml_file import FileError, Key, YamlFile, instead
 from control.broker import Broker
 from control.site_broker import BrokerReader
 from control.site_sections import (
@@ -96,7 +96,7 @@ def load_site(path: Path) -> SiteFile:
         With one line for each problem: ``site.yaml:12 connectors.carport.bus: unknown bus 'rs486', ...``.
     """
     try:
-        file = YamlFile(path, Sections)
+        file = YamlFile(path, Sections, reference="docs/configuration.md")
         reader = _Reader(file.value, path.parent)
         for key, reason in reader.problems():
             file.problem(key, reason)
@@ -365,8 +365,6 @@ def _unit(section: AnyDeviceSection, profile: Profile) -> int:
     return profile.unit if section.unit is None else section.unit
 
 
-def _unknown(
-    key: Key, what: str, name: str, known: Mapping[str, object] | list[str]
-) -> Iterator[tuple[Key, str]]:
+def _unknown(key: Key, what: str, name: str, known: Collection[str]) -> Iterator[tuple[Key, str]]:
     if name not in known:
-        yield key, f"unknown {what} '{name}', known: {', '.join(known) or 'none'}"
+        yield key, f"unknown {what} '{name}'{instead(name, known)}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bsp.hub import HubLink
+from bsp.yaml_file import instead
 from control.broker import Broker
 from control.installation import installation
 from control.memory import ALLOCATION
@@ -108,8 +109,8 @@ class Instance:
         below = self._tree.below(self.name)
         for evse in site.evses:
             if evse not in below and not self._tree.hangs_nowhere(evse):
-                known = ", ".join(sorted(below)) or "none"
-                yield error(f"{self.name}: evses.{evse}: no module of that name hangs on it, known: {known}")
+                meant = instead(evse, sorted(below))
+                yield error(f"{self.name}: evses.{evse}: no module of that name hangs on it{meant}")
         for child in self._tree.fed_by(self.name):
             branch = {child, *self._tree.below(child)} & site.evses.keys()
             nodes = {site.evses[evse].node for evse in branch}
@@ -123,10 +124,8 @@ class Instance:
         named = {name: part.bsp for name, part in site.connectors.items() if part.bsp is not None}
         for name, board in named.items():
             if board not in boards:
-                known = ", ".join(boards) or "none"
-                yield error(
-                    f"{self.name}: connectors.{name}.bsp: '{board}' is not connected as bsp, known: {known}"
-                )
+                meant = instead(board, boards)
+                yield error(f"{self.name}: connectors.{name}.bsp: '{board}' is not connected as bsp{meant}")
         for board in boards:
             if board not in named.values():
                 yield note(f"{self.name}: bsp: no connector of the site file has {board}")

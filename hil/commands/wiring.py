@@ -17,7 +17,7 @@ from bsp.bridge import ConnectorConfig
 from bsp.profile import ConnectorProfile, MeterProfile
 from bsp.transport import SerialLink
 from bsp.yaml_document import YamlDocument
-from bsp.yaml_file import FileError
+from bsp.yaml_file import FileError, instead
 from control.site_file import GRID, SiteFile, load_site
 from hil.commands import device_options as option
 from hil.commands.output import errors_in_one_line, fail
@@ -137,14 +137,12 @@ def job_of_site(
     if meter is None:
         raise TargetError("the grid of the site file has no meter: say --meter NAME")
     if meter not in site.bridged_meters:
-        raise TargetError(f"no meter '{meter}', known: {', '.join(site.bridged_meters) or 'none'}")
+        raise TargetError(f"no meter '{meter}'{instead(meter, site.bridged_meters)}")
     target = meter_of_site(site, meter)
     if connector is None:
         return Job(target, None, Expected(), None)
     if connector not in site.bridged_connectors:
-        raise TargetError(
-            f"no connector '{connector}', known: {', '.join(site.bridged_connectors) or 'none'}"
-        )
+        raise TargetError(f"no connector '{connector}'{instead(connector, site.bridged_connectors)}")
     charger = connector_of_site(site, connector)
     charger_profile = charger.profile
     assert isinstance(charger_profile, ConnectorProfile)

@@ -13,7 +13,7 @@ from bsp.profile import (
     profile_names,
 )
 from bsp.transport import SerialLink, TcpLink
-from bsp.yaml_file import suggest
+from bsp.yaml_file import instead, suggest
 from control.site_file import SiteFile, load_site
 
 Link = SerialLink | TcpLink
@@ -148,10 +148,7 @@ def target_of_site(path: Path, name: str) -> Target:
         return meter_of_site(site, name)
     if name not in site.bridged_connectors:
         known = [*site.bridged_meters, *site.bridged_connectors]
-        raise TargetError(
-            f"{path.name}: no meter or connector '{name}'{suggest(name, known)}, "
-            f"known: {', '.join(known) or 'none'}"
-        )
+        raise TargetError(f"{path.name}: no meter or connector '{name}'{instead(name, known)}")
     return connector_of_site(site, name)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from bsp.yaml_file import FileError, Key, YamlFile
+from bsp.yaml_file import FileError, Key, YamlFile, instead
 from control.settings import Settings, SettingsError
 from control.site_file import SiteError, SiteFile, load_site
 from energy_management.measurement import Vector3
@@ -54,7 +54,7 @@ class _File(YamlFile[Document]):
     """The YAML file; gives the lines of its parts."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, Document)
+        super().__init__(path, Document, reference="docs/scenarios.md")
 
     def line(self, *key: str) -> int:
         """Line of a part."""
@@ -194,7 +194,7 @@ class _Reader:
             checks.append((("pv", "node"), "node", document.pv.node, nodes))
         for key, kind, name, known in checks:
             if name not in known:
-                problem(key, f"unknown {kind} '{name}', known: {', '.join(known) or 'none'}")
+                problem(key, f"unknown {kind} '{name}'{instead(name, known)}")
         self._file.check()
 
     def _check_everest_nodes(self, site: SiteFile) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from bsp.yaml_file import suggest
+from bsp.yaml_file import instead
 
 T = TypeVar("T")
 
@@ -190,6 +190,5 @@ def _value(blank: str, filling: str, names: Mapping[str, Iterable[str]]) -> Any:
         return BLANKS[kind][1](filling)
     known = list(names[kind])
     if filling not in known:
-        hint = suggest(filling, known)
-        raise WordsError(f"unknown {kind} '{filling}'{hint}, known: {', '.join(known) or 'none'}")
+        raise WordsError(f"unknown {kind} '{filling}'{instead(filling, known)}")
     return filling

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bsp.yaml_file import FileError, Key, YamlFile
+from bsp.yaml_file import FileError, Key, YamlFile, instead
 from hil.plant.models import MODELS
 from hil.scenario import ScenarioError, text_of
 from hil.scenario.words import BLANKS, quantity
@@ -28,7 +28,7 @@ class _File(YamlFile[Document]):
     """The YAML file; knows what it gives."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, Document)
+        super().__init__(path, Document, reference="docs/soak-and-study.md")
         self.name = path.stem
 
     def has(self, key: Key) -> bool:
@@ -96,7 +96,7 @@ def _check_habits(file: YamlFile[Document], document: Document) -> None:
     habits = document.cars
     for model in habits.models:
         if model not in MODELS:
-            file.problem(("cars", "models", model), f"unknown model, known: {', '.join(MODELS)}")
+            file.problem(("cars", "models", model), f"unknown model{instead(model, MODELS)}")
     for key in ("arrive", "leave", "want"):
         given = getattr(habits, key)
         if len(given) != 2 or not all(_is_fine(key, text) for text in given):

@@ -173,11 +173,15 @@ def test_quantities_read_naturally(write, written: str, is_read_as: float) -> No
 @pytest.mark.parametrize(
     ("right", "wrong", "problem"),
     [
-        ("bus: lan", "bus: lna", "site.yaml:22 connectors.drive.bus: unknown bus 'lna', known: rs485, lan"),
+        (
+            "bus: lan",
+            "bus: lna",
+            "site.yaml:22 connectors.drive.bus: unknown bus 'lna' (did you mean 'lan'?), known: rs485, lan",
+        ),
         (
             "priority: 1",
             "priorty: 1",
-            "site.yaml:20 connectors.carport.priorty: unknown key (did you mean 'priority'?), allowed: ",
+            "site.yaml:20 connectors.carport.priorty: unknown key (did you mean 'priority'?)",
         ),
         (
             "fuse: 35 A",
@@ -186,7 +190,7 @@ def test_quantities_read_naturally(write, written: str, is_read_as: float) -> No
         ),
         ("fuse: 35 A", "fuse: -1 A", "site.yaml:2 grid.fuse: must be float >= 0.0, not '-1 A'"),
         ("  fuse: 35 A", "  phases: 3", "site.yaml:1 grid.fuse: missing"),
-        ("meter: house", "meter: hose", "site.yaml:3 grid.meter: unknown meter 'hose', known: house"),
+        ("meter: house", "meter: yard", "site.yaml:3 grid.meter: unknown meter 'yard', known: house"),
         (
             "node: garage",
             "node: cellar",
@@ -271,6 +275,15 @@ def test_what_is_wrong_is_told_with_line_and_key(write, right: str, wrong: str, 
     assert SITE.count(right) == 1
     told = problems(write(SITE.replace(right, wrong)))
     assert any(line.startswith(problem) for line in told), told
+
+
+def test_of_many_keys_those_that_are_near_are_told_and_where_the_others_are(write) -> None:  # type: ignore[no-untyped-def]
+    (close,) = problems(write(SITE.replace("priority: 1", "priorty: 1")))
+    assert close == "site.yaml:20 connectors.carport.priorty: unknown key (did you mean 'priority'?)"
+    (strange,) = problems(write(SITE.replace("priority: 1", "max_amps: 16")))
+    assert strange.startswith("site.yaml:20 connectors.carport.max_amps: unknown key, known: max_current, ")
+    assert strange.endswith(" more, see docs/configuration.md")
+    assert strange.count(",") < 10
 
 
 def test_every_problem_is_told_at_once_from_top_to_bottom(write) -> None:  # type: ignore[no-untyped-def]

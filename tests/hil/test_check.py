@@ -86,12 +86,12 @@ WRONG = {  # what is changed in the configuration, what to, and what is said of 
     "a module id that does not exist": (
         "module_id: garage",
         "module_id: garag",
-        "no module 'garag', known: garage, grid",
+        "no module 'garag' (did you mean 'garage'?), known: garage, grid",
     ),
     "a requirement that does not exist": (
         "energy_consumer:",
         "energy_consumers:",
-        "PyEnergyManager has no such requirement, known: bsp, energy_consumer, energy_trunk",
+        "PyEnergyManager has no such requirement (did you mean 'energy_consumer'?)",
     ),
     "an implementation of another interface": (
         "energy_consumer: [",
@@ -168,7 +168,7 @@ WRONG_SITE = {
     "an EVSE that does not exist": (
         "garage:",
         "garag:",
-        "grid: evses.garag: no module of that name hangs on it, known: garage",
+        "grid: evses.garag: no module of that name hangs on it (did you mean 'garage'?), known: garage",
     ),
     "two devices of one address": ("unit: 7", "unit: 1", "unit 1 on bus 'lan' is meters.house already"),
     "two buses that are one line": (
@@ -396,7 +396,7 @@ def test_a_site_file_alone(tmp_path: Path) -> None:
         ["note", " site.yaml", " yard has no watchdog"],
     ]
     for right, wrong, problem in (
-        ("bus: lan, unit", "bus: wan, unit", "unknown bus 'wan', known: lan"),
+        ("bus: lan, unit", "bus: wan, unit", "unknown bus 'wan' (did you mean 'lan'?), known: lan"),
         ("35 A", "16 A", "the fallback_current of yard is 32 A together, its fuse 16 A"),
     ):
         path.write_text(SITE.replace("unit: 7", "unit: 7, fallback_current: 32 A").replace(right, wrong))

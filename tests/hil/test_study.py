@@ -112,7 +112,11 @@ def test_who_comes_to_a_charger_does_not_depend_on_how_many_there_are(study: Pat
     ("wrong", "right", "told"),
     [
         ("chargers: [1, 4]", "chargres: [1, 4]", "small.yaml:14 vary.chargres: no such key in this file"),
-        ("{11 kW: 1}", "{12 kW: 1}", "small.yaml:9 cars.models.12 kW: unknown model, known: 11 kW"),
+        (
+            "{11 kW: 1}",
+            "{12 kW: 1}",
+            "small.yaml:9 cars.models.12 kW: unknown model (did you mean '22 kW'?), known: 11 kW, 22 kW",
+        ),
         ("[3 kWh, 4 kWh]", "[3 kWh]", "small.yaml:12 cars.want: must be two values like [5 kWh, 20 kWh]"),
         ('"17:01"', '"27:01"', "small.yaml:10 cars.arrive: must be two values like"),
         ("[16 A, 63 A]", "[16 A, 63 V]", "small.yaml:15 vary.scenario.site.grid.fuse: must be a number with"),

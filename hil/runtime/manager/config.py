@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsp.yaml_document import FileError
+from bsp.yaml_file import instead
 from hil.runtime.manager.connections import Connection, connections_of, probe_manifest
 from hil.runtime.manager.definitions import Definitions
 from hil.runtime.manager.manifest import PROBE_MODULE, Manifest, find_module
 from hil.runtime.manager.parameters import Parameter, parameters_of
-from hil.runtime.manager.problems import ConfigError, Report, known
+from hil.runtime.manager.problems import ConfigError, Report
 from hil.runtime.manager.schemas import problems_of
 from hil.runtime.manager.settings import Settings
 from hil.runtime.manager.user_config import load_with_user_config
@@ -165,7 +166,8 @@ def _set_standalone(entries: Json, standalone: frozenset[str], report: Report) -
             entries[module_id]["standalone"] = True
         else:
             report.error(
-                "active_modules", what=f"no module {module_id!r} to run standalone, {known(entries)}"
+                "active_modules",
+                what=f"no module {module_id!r} to run standalone{instead(module_id, sorted(entries))}",
             )
 
 

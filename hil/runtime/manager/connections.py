@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from bsp.yaml_file import instead
 from hil.runtime.manager.manifest import PROBE_MODULE, Manifest
-from hil.runtime.manager.problems import Report, known
+from hil.runtime.manager.problems import Report
 from hil.runtime.wire import Json
 
 
@@ -41,8 +42,8 @@ def connections_of(
     place = ("active_modules", module_id, "connections")
     for requirement in given:
         if requirement not in manifest.requires:
-            what = f"{manifest.module_type} has no such requirement, {known(manifest.requires)}"
-            report.error(*place, requirement, what=what)
+            meant = instead(requirement, sorted(manifest.requires))
+            report.error(*place, requirement, what=f"{manifest.module_type} has no such requirement{meant}")
     connections: dict[str, list[Connection]] = {}
     for requirement, needs in manifest.requires.items():
         found = given.get(requirement, [])
@@ -67,11 +68,12 @@ def _problem(
 ) -> str | None:
     target, implementation = connection["module_id"], connection["implementation_id"]
     if target not in entries:
-        return f"no module {target!r}, {known(entries)}"
+        return f"no module {target!r}{instead(target, sorted(entries))}"
     module_type = entries[target]["module"]
     provides = manifests[module_type].provides
     if implementation not in provides:
-        return f"{module_type} {target!r} provides no {implementation!r}, {known(provides)}"
+        meant = instead(implementation, sorted(provides))
+        return f"{module_type} {target!r} provides no {implementation!r}{meant}"
     provided = provides[implementation]["interface"]
     if provided != interface:
         return f"{target}.{implementation} has interface {provided!r}, needed is {interface!r}"

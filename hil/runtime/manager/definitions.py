@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bsp.yaml_document import Step, YamlDocument
+from bsp.yaml_file import instead
 from hil.runtime.manager.problems import ConfigError
 from hil.runtime.manager.schemas import problem_of_schema, problems_of
 from hil.runtime.wire import Json
@@ -131,9 +132,7 @@ class Definitions:
             namespace, only = reference["namespace"], reference["name"]
             declared = self._errors_of(namespace, place)
             if only is not None and only not in declared:
-                raise ConfigError(
-                    [f"{place}: no error {only!r} in {namespace}, known: {', '.join(declared)}"]
-                )
+                raise ConfigError([f"{place}: no error {only!r} in {namespace}{instead(only, declared)}"])
             for name in [only] if only else declared:
                 errors = resolved.setdefault(namespace, {})
                 if name in errors:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from bsp.yaml_file import instead
 from hil.runtime.manager.manifest import Manifest
-from hil.runtime.manager.problems import Report, known
+from hil.runtime.manager.problems import Report
 from hil.runtime.manager.schemas import is_of_type, problem_of_value, type_name
 from hil.runtime.wire import MODULE_SCOPE, Json
 
@@ -91,7 +92,8 @@ def parameters_of(
     of_implementations = entry.get("config_implementation", {})
     for scope in of_implementations:
         if scope not in manifest.provides:
-            what = f"{manifest.module_type} provides no such implementation, {known(manifest.provides)}"
+            meant = instead(scope, sorted(manifest.provides))
+            what = f"{manifest.module_type} provides no such implementation{meant}"
             report.error(*place, "config_implementation", scope, what=what)
     parameters: dict[str, list[Parameter]] = {}
     for scope, items in manifest.config_items.items():
@@ -100,7 +102,8 @@ def parameters_of(
         where = (*place, "config_module") if of_module else (*place, "config_implementation", scope)
         for name in given:
             if name not in items:
-                report.ignored(*where, name, why=f"{manifest.module_type} has no such item, {known(items)}")
+                why = f"{manifest.module_type} has no such item{instead(name, sorted(items))}"
+                report.ignored(*where, name, why=why)
         parameters[scope] = []
         for name, schema in sorted(items.items()):
             if problem := _problem(name, given, schema):

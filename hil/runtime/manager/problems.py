@@ -60,8 +60,3 @@ class Report:
         """
         if self.problems:
             raise ConfigError(self.problems)
-
-
-def known(names: Sequence[str] | dict[str, object]) -> str:
-    """List the names that would have been right."""
-    return f"known: {', '.join(sorted(names)) or 'none'}"

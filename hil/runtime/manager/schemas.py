@@ -8,6 +8,7 @@ import jsonschema
 from jsonschema.exceptions import best_match
 
 from bsp.yaml_document import Step, YamlDocument
+from bsp.yaml_file import instead
 from hil.runtime.wire import Json
 
 NAMES = ("config", "manifest", "interface", "type", "error_declaration_list")
@@ -105,5 +106,6 @@ def _unknown_keys(instance: Json, item_schema: Json) -> str:
         for key in instance
         if key not in named and not any(re.search(pattern, key) for pattern in patterns)
     ]
-    expected = f"known: {', '.join(named)}" if named else f"names look like {', '.join(patterns)}"
-    return f"unknown key {', '.join(map(repr, unknown))}, {expected}"
+    if not named:
+        return f"unknown key {', '.join(map(repr, unknown))}, names look like {', '.join(patterns)}"
+    return "; ".join(f"unknown key {key!r}{instead(key, named)}" for key in unknown)

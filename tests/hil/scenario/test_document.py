@@ -46,7 +46,11 @@ def test_times_and_quantities_are_read_as_they_are_written(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("at: garage", "at: garge", "home.yaml:9 cars.zoe.at: unknown evse 'garge', known: garage"),
+        (
+            "at: garage",
+            "at: garge",
+            "home.yaml:9 cars.zoe.at: unknown evse 'garge' (did you mean 'garage'?), known: garage",
+        ),
         ("18:02", "soon", "home.yaml:9 cars.zoe.arrives: must be a moment like 06:00"),
         (
             "7 kWh",
