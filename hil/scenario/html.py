@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hil.scenario.outcome import Check, Outcome
-from hil.scenario.plots import plots_of
+from hil.scenario.plots import evses_that_matter, plots_of
 
 _MOST_LINES = 200
 _FEW_LINES = 12
@@ -75,6 +75,7 @@ def _parts(outcome: Outcome) -> Iterator[str]:
     for plot in plots_of(outcome):
         note = f'<span class="note">{escape(plot.note)}</span>'
         yield f"<figure><figcaption>{escape(plot.title)}{note}</figcaption>{plot.svg}</figure>"
+    yield _left_out(outcome)
     yield _log(outcome)
     yield _reasons(outcome)
 
@@ -82,7 +83,8 @@ def _parts(outcome: Outcome) -> Iterator[str]:
 def _verdict(checks: Sequence[Check]) -> str:
     failed = [check for check in checks if not check.holds]
     if not failed:
-        return f'<p class="verdict good">All {len(checks)} assertions hold</p>'
+        every = "The one assertion holds" if len(checks) == 1 else f"All {len(checks)} assertions hold"
+        return f'<p class="verdict good">{every}</p>'
     return f'<p class="verdict bad">{len(failed)} of {len(checks)} assertions do not hold</p>'
 
 
@@ -135,6 +137,15 @@ def _nearness(outcome: Outcome, node: str) -> str:
     if node in outcome.tripped_at_s:
         return f"tripped at {outcome.clock(outcome.tripped_at_s[node])}"
     return f"{outcome.hottest[node]:.0%} of the way to tripping"
+
+
+def _left_out(outcome: Outcome) -> str:
+    shown = evses_that_matter(outcome)
+    left_out = [evse for evse in outcome.evses if evse not in shown]
+    if not left_out:
+        return ""
+    count = f"{len(left_out)} of {len(outcome.evses)} EVSEs"
+    return f'<p class="note">Not in the plots, nobody used them: {count} ({escape(", ".join(left_out))})</p>'
 
 
 def _log(outcome: Outcome) -> str:

@@ -94,16 +94,32 @@ class Line:
 
 
 def plots_of(outcome: Outcome) -> Iterator[Plot]:
-    """Draw everything there is to see: nodes, other loads, EVSEs, states."""
+    """Draw everything there is to see: nodes, other loads, EVSEs that matter, their states."""
     with mpl.rc_context(STYLE):
         for node, fuse_A in outcome.fuses_A.items():
             yield _node(outcome, node, fuse_A)
         for node in outcome.fuses_A:
             if plot := _others(outcome, node):
                 yield plot
-        for evse in outcome.evses:
+        evses = evses_that_matter(outcome)
+        for evse in evses:
             yield _evse(outcome, evse)
-        yield _states(outcome)
+        if evses:
+            yield _states(outcome, evses)
+
+
+def evses_that_matter(outcome: Outcome) -> list[str]:
+    """Name the EVSEs that anybody used, or that an event or assertion speaks of."""
+    told = "\n".join([*(event.text for event in outcome.events), *(check.text for check in outcome.checks)])
+    moved = {move.evse for move in outcome.moves}
+    return [
+        evse
+        for evse in outcome.evses
+        if evse in moved
+        or any(spell.text != "Unplugged" for spell in outcome.states[evse])
+        or np.any(outcome.vectors(f"draw/{evse}"))
+        or re.search(rf"(?<!\w){re.escape(evse)}(?!\w)", told)
+    ]
 
 
 def _node(outcome: Outcome, node: str, fuse_A: float) -> Plot:
@@ -140,22 +156,22 @@ def _evse(outcome: Outcome, evse: str) -> Plot:
     )
 
 
-def _states(outcome: Outcome) -> Plot:
-    height = 0.85 + 0.3 * len(outcome.evses)
+def _states(outcome: Outcome, evses: Sequence[str]) -> Plot:
+    height = 0.85 + 0.3 * len(evses)
     figure, axes = _figure(height)
     seen: list[str] = []
-    for row, evse in enumerate(outcome.evses):
+    for row, evse in enumerate(evses):
         for spell in outcome.states[evse]:
             color = STATE_COLORS.get(spell.text, FAINT)
             axes.broken_barh(
                 [(spell.began_s, spell.ended_s - spell.began_s)], (row - 0.36, 0.72), color=color, linewidth=0
             )
             seen += [spell.text] if spell.text not in seen else []
-    axes.set_yticks(range(len(outcome.evses)), outcome.evses)
-    axes.set_ylim(len(outcome.evses) - 0.45, -0.55)
+    axes.set_yticks(range(len(evses)), evses)
+    axes.set_ylim(len(evses) - 0.45, -0.55)
     axes.tick_params(axis="y", length=0)
     for move in outcome.moves:
-        row = outcome.evses.index(move.evse)
+        row = evses.index(move.evse)
         axes.text(
             move.at_s, row, f"{move.phases}ph", fontsize=7, ha="center", va="center", color=INK, bbox=_LABEL
         )

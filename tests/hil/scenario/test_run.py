@@ -115,6 +115,19 @@ def test_the_page_stands_alone_and_says_the_verdict_first(blind: Outcome) -> Non
     assert len(page) < 400_000
 
 
+def test_evses_that_nobody_used_are_named_in_place_of_plots(tmp_path: Path) -> None:
+    """Unless an assertion asks about them: bay_1 has no car, but a plot."""
+    site = TWO_CARS.replace("  evses:", "  evses:\n" + "".join(f"    bay_{n}: {{}}\n" for n in range(1, 5)))
+    page = page_of(
+        outcome_of(
+            site.partition("assert:")[0] + "assert:\n  - bay_1 is granted at most 32 A from 18:00 to 18:10\n",
+            tmp_path,
+        )
+    )
+    assert page.count("<svg") == 6, "grid, house, two EVSEs with cars and bay_1, states"
+    assert "nobody used them: 3 of 6 EVSEs (bay_2, bay_3, bay_4)" in page
+
+
 def test_many_pages_have_an_index(blind: Outcome, tmp_path: Path) -> None:
     write_html([blind, blind], tmp_path / "report.html")
     assert 'href="report/two_cars.html"' in (tmp_path / "report.html").read_text()
