@@ -48,11 +48,14 @@ class ConnectorLimit:
         Phases to charge on; None leaves them as they are.
     valid_for_s : float
         After this time without a newer limit the fallback current holds.
+    phases_are_limited : bool
+        Only a limit keeps it from more phases: when it is gone, it goes back to those of before by itself.
     """
 
     current_A: float
     phases: int | None = None
     valid_for_s: float = 10.0
+    phases_are_limited: bool = False
 
 
 class Connector:
@@ -286,9 +289,15 @@ class Connector:
             return
         if self._guard.ignores_pause is not None:
             self.phases.cut_off(self._clock(), self._guard.ignores_pause)
-        granted = self._limit.phases if self._limit is not None and self.limit_is_valid else None
+        limit = self._limit if self._limit is not None and self.limit_is_valid else ConnectorLimit(0.0)
         try:
-            await self.phases.cycle(self._clock(), sample.values, self._seen(sample), granted)
+            await self.phases.cycle(
+                self._clock(),
+                sample.values,
+                self._seen(sample),
+                limit.phases,
+                is_limited=limit.phases_are_limited,
+            )
         except BusError as error:
             # Contacts that rest may do so unseen; what the charger says is good all the same.
             if self.phases.is_under_way or self.phases.must_pause:

@@ -129,7 +129,15 @@ class PhaseDriver:
         if self._switch is not None and self.actuator.equipment.main_contactor:
             self._switch.trip(text, now)
 
-    async def cycle(self, now: float, values: Mapping[str, Value], seen: Seen, wanted: int | None) -> None:
+    async def cycle(
+        self,
+        now: float,
+        values: Mapping[str, Value],
+        seen: Seen,
+        wanted: int | None,
+        *,
+        is_limited: bool = False,
+    ) -> None:
         """Take one step toward the wanted number of phases.
 
         Parameters
@@ -142,6 +150,8 @@ class PhaseDriver:
             What the charger measures; the position of the contacts is added here.
         wanted : int or None
             Phases that the connector was granted.
+        is_limited : bool
+            Only a limit keeps it from more.
 
         Raises
         ------
@@ -160,7 +170,7 @@ class PhaseDriver:
                 memory = replace(memory, home=self._phases if rests_on_one else memory.phases)
             self._switch = PhaseSwitch(self.actuator.equipment, now, memory, locked=self._locked)
         if wanted is not None:
-            self._switch.request(wanted, now)
+            self._switch.request(wanted, now, is_limited=is_limited)
         seen = replace(seen, selected=position.selected, main_open=position.main_open)
         orders = self._switch.advance(now, seen)
         self.must_pause = orders.pause

@@ -114,14 +114,25 @@ class PhaseSwitch:
         """Whether a switch has begun and not ended."""
         return self.step not in (Step.STEADY, Step.FAULT)
 
-    def request(self, phases: int, now: float) -> bool:
+    def request(self, phases: int, now: float, *, is_limited: bool = False) -> bool:
         """Order a number of phases.
+
+        Parameters
+        ----------
+        phases : int
+            How many.
+        now : float
+            Monotonic seconds.
+        is_limited : bool
+            Only a limit keeps it from more: nobody else will order them when it is gone.
 
         Returns
         -------
         bool
             Whether the switch begins, or is not needed. Otherwise it may be ordered again.
         """
+        if is_limited != self.memory.limited:
+            self.memory = replace(self.memory, limited=is_limited)
         if self.step is Step.STEADY and phases == self.memory.phases:
             self._stays_at = now
             return True
@@ -129,7 +140,8 @@ class PhaseSwitch:
         may_begin = is_answer or self.step is Step.STEADY
         if not may_begin or not self._is_allowed(now) or phases not in (1, 3):
             return False
-        self.memory = replace(self.memory, home=phases)
+        home = max(phases, self.memory.home or self.memory.phases) if is_limited else phases
+        self.memory = replace(self.memory, home=home)
         self._begin(phases, now)
         return True
 
@@ -252,13 +264,14 @@ class PhaseSwitch:
         return self._bring_back(now) if self._is_elsewhere(now, seen) else self._go_home(now, seen)
 
     def _go_home(self, now: float, seen: Seen) -> Orders:
-        """Return to the phases from which necessity has brought the contacts away.
+        """Return to the phases from which necessity, or a limit, has brought the contacts away.
 
         Whether the limits allow them now, only who gives the limits knows, and he reckons with the phases in
         use. So the car is paused, and counts as one on more phases meanwhile, until that is answered.
         """
         home = self.memory.home or self.memory.phases
-        if home <= self.memory.phases or not self._is_allowed(now) or not self._is_news(now, seen):
+        may_go = home > self.memory.phases and not self.memory.limited
+        if not may_go or not self._is_allowed(now) or not self._is_news(now, seen):
             return Orders()
         if seen.state == "A":
             self._begin(home, now)

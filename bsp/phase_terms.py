@@ -76,6 +76,8 @@ class Memory:
     home : int or None
         Phases selected when they were last as somebody wants them: necessity may have brought the contacts to
         fewer since. None is not known.
+    limited : bool
+        A limit allows no more phases; as soon as none does, contacts go home.
     under_way : bool
         A switch had begun and not ended: the position of the contacts is not known.
     switches, failures : int
@@ -88,6 +90,7 @@ class Memory:
 
     phases: int = 3
     home: int | None = None
+    limited: bool = False
     under_way: bool = False
     switches: int = 0
     failures: int = 0

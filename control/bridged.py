@@ -20,6 +20,7 @@ from control.settings import SettingsError
 from control.site_file import SiteFile
 from control.tree import held
 from energy_management.measurement import Reading
+from energy_management.result import KEPT
 
 _TAKEN_WITHIN_S = 5.0
 """How long to wait for a charger to confirm a limit."""
@@ -56,6 +57,8 @@ class Bridged:
         Calls EVerest's serial hub.
     boards : mapping of module to Board
         EVerest's boards.
+    keeps_phases : bool
+        Limits leave phases as they are, unless one on their number allows fewer.
     make : callable or None
         Makes the bridge; None is the one of `bsp`.
 
@@ -80,10 +83,12 @@ class Bridged:
         on_phases: Callable[[str, Memory], None],
         hub: HubCall | None,
         boards: Mapping[str, Board],
+        keeps_phases: bool = False,
         make: Callable[..., Bridge] | None = None,
     ) -> None:
         self._connectors = site_file.bridged_connectors
         self._boards = boards
+        self._keeps_phases = keeps_phases
         self._measures = measures
         self._nominal_voltage_V = nominal_voltage_V
         self._inbox = inbox
@@ -139,14 +144,14 @@ class Bridged:
     def _way(self, name: str) -> Send:
         def send(limits: JsonObject) -> None:
             root = limits["limits_root_side"]
-            taken = self._bridge.enforce(
-                name,
-                ConnectorLimit(
-                    self._amperes(root, name),
-                    root["ac_max_phase_count"]["value"] if "ac_max_phase_count" in root else None,
-                    limits["valid_for"],
-                ),
+            phases = root.get("ac_max_phase_count", {"value": None, "source": KEPT})
+            limit = ConnectorLimit(
+                self._amperes(root, name),
+                phases["value"],
+                limits["valid_for"],
+                phases_are_limited=self._keeps_phases and phases["source"] != KEPT,
             )
+            taken = self._bridge.enforce(name, limit)
             try:
                 taken.result(_TAKEN_WITHIN_S)
             except (BusError, TimeoutError) as error:

@@ -234,6 +234,7 @@ class EnergySite:
             on_phases=self._on_phases,
             hub=outside.serial_hub,
             boards=outside.boards,
+            keeps_phases=_keeps_phases(settings),
             make=self._workings.bridge,
         )
 
@@ -334,10 +335,15 @@ def _broker(everest: Broker, site_file: SiteFile | None) -> Broker:
 
 
 def _phases(settings: Settings, kept: Mapping[str, PhaseMemory]) -> Mapping[str, PhaseMemory]:
-    """Tell what was kept of phase contactors, without the orders of before where nobody gives any now."""
-    if settings.role is Role.NODE or settings.engine.switch_3ph1ph_while_charging_mode != "Never":
+    """Tell what was kept of phase contactors, without orders of one phase where nobody orders three now."""
+    if not _keeps_phases(settings):
         return kept
-    return {name: replace(memory, home=None) for name, memory in kept.items()}
+    return {name: replace(memory, home=None) if memory.home == 1 else memory for name, memory in kept.items()}
+
+
+def _keeps_phases(settings: Settings) -> bool:
+    """Whether nobody ever orders more phases: a manager in mode Never leaves those that are in use."""
+    return settings.role is Role.MANAGER and settings.engine.switch_3ph1ph_while_charging_mode == "Never"
 
 
 def _wiring(outside: Outside, site_file: SiteFile | None) -> Wiring:

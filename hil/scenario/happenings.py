@@ -116,6 +116,11 @@ def _limited_W(world: World, place: str, power: float) -> Undo:
     return _limit(world, place, {"power_W": power})
 
 
+@EVENTS.add(f"{{place}} is limited to {{number}} phases?{_FOR}", "a limit from outside on their count")
+def _limited_phases(world: World, place: str, number: int) -> Undo:
+    return _limit(world, place, {"phase_count": number})
+
+
 @EVENTS.add(
     "{place} is limited to {amperes}, and to {amperes2} if that is not renewed within {duration2}",
     "a limit with a fallback, whose sender falls silent",

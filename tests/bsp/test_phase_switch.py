@@ -215,6 +215,8 @@ class OnOnePhase(Installation):
         self.car_is_here = True
         self.answer: int | None = None
         """What the energy manager orders while the connector counts as one on three phases."""
+        self.is_limited = False
+        """Whether it orders one phase only because a limit allows no more."""
 
     def seen(self) -> Seen:
         seen = super().seen()
@@ -229,7 +231,7 @@ class OnOnePhase(Installation):
         for _ in range(count):
             order = self.answer if self.switch.phases == 3 else 1
             if order is not None and self.car_is_here:
-                self.switch.request(order, self.now)
+                self.switch.request(order, self.now, is_limited=self.is_limited)
             self.second()
 
 
@@ -306,10 +308,49 @@ def test_where_it_was_ordered_to_one_phase_it_stays() -> None:
     assert site.switch.memory.switches == 1
 
 
-def test_what_was_chosen_at_the_charger_itself_stays() -> None:
+@pytest.mark.parametrize("equipment", [BOARD, REGISTER, CHARGER], ids=["board", "register", "charger"])
+@pytest.mark.parametrize("restarts", [False, True], ids=["no restart", "restart"])
+def test_where_only_a_limit_allowed_no_more_it_goes_back_when_that_is_gone(
+    equipment: Equipment, restarts: bool
+) -> None:
+    site = OnOnePhase(equipment)
+    site.selected, site.switch.memory = 3, Memory(phases=3, home=3)
+    site.switch.request(1, site.now, is_limited=True)
+    site.is_limited, site.answer = True, 1
+    site.seconds(90)
+    assert (site.selected, site.draws) == (1, True)
+    moved = list(site.log)
+    for _ in range(4 * 3600):
+        site.seconds(1)
+        assert site.draws, "nobody is asked for what a limit does not allow"
+    assert site.log == moved
+    if restarts:
+        site.switch = PhaseSwitch(equipment, site.now, site.switch.memory)
+        site.seconds(10)
+        assert site.log == moved
+    site.is_limited, site.answer = False, 3
+    site.seconds(60)
+    assert (site.selected, site.switch.memory.phases, site.draws) == (3, 3, True)
+
+
+def test_without_a_car_it_stays_as_well_while_a_limit_allows_no_more() -> None:
+    site = OnOnePhase()
+    site.switch.request(1, site.now, is_limited=True)
+    site.car_is_here = False
+    site.seconds(4000)
+    assert site.log == []
+    site.switch.request(1, site.now)
+    site.seconds(60)
+    assert (site.selected, site.main_open) == (3, False)
+
+
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_what_was_chosen_at_the_charger_itself_stays(is_limited: bool) -> None:
     site = OnOnePhase(CHARGER)
     site.selected, site.switch.memory = 1, Memory(phases=3, home=3)
-    site.answer = 3
+    site.answer, site.is_limited = 3, is_limited
+    site.seconds(1000)
+    site.is_limited = False
     site.seconds(4000)
     assert (site.selected, site.log) == (1, [])
 
@@ -531,14 +572,14 @@ class Anything(RuleBasedStateMachine):
         if orders.pause != self.paused:
             self.paused, self.lag_s = orders.pause, 0.0
 
-    @rule(phases=st.sampled_from([1, 3]), later_s=st.sampled_from([0.0, 400.0]))
-    def request(self, phases: int, later_s: float) -> None:
+    @rule(phases=st.sampled_from([1, 3]), later_s=st.sampled_from([0.0, 400.0]), is_limited=st.booleans())
+    def request(self, phases: int, later_s: float, is_limited: bool) -> None:
         self.now += later_s
         self.lag_s += later_s
         if self.reads:
             self.last_seen = self.look()
             self.steady_looks = 0
-        self.switch.request(phases, self.now)
+        self.switch.request(phases, self.now, is_limited=is_limited)
 
     @rule(for_s=st.sampled_from([3.0, 30.0, 300.0]))
     def be_silent(self, for_s: float) -> None:
