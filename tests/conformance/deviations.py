@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.conformance.trader import Traded, Trader
+from tests.conformance.trade import Traded
+from tests.conformance.trader import Trader
 from tests.conformance.vectors import Run, value
 from tests.energy_management.problem import DEFAULTS, Json, parse_time
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.control.instance import Instance
 from tests.control.sample import ampere_limits, entry, evse, limits, watt_limits
-from tests.control.test_site import Instance
 
 Json = dict[str, Any]
 

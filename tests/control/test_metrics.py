@@ -17,8 +17,8 @@ from control.manager import Decision
 from control.metrics import Metrics
 from control.settings import Settings
 from control.site import EnergySite
+from tests.control.instance import EverestPlayed
 from tests.control.sample import Child, RecordingLog, VirtualClock, evse
-from tests.control.test_site import EverestPlayed
 from tests.patience import WITHIN_S
 
 DASHBOARD = Path(__file__).parents[2] / "examples/grafana/pyenergymanager.json"

@@ -1,7 +1,6 @@
 """Modes of EVSEs from the site file, by command and after a restart, as the live half carries them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -14,8 +13,8 @@ from control.schedules import JsonObject
 from control.settings import Settings, SettingsError
 from control.site_file import SiteError, load_site
 from energy_management.modes import SolarAttributes, Thresholds
+from tests.control.instance import Instance, start
 from tests.control.sample import evse
-from tests.control.test_site import Instance, start
 
 METER = """
 grid: {fuse: 35 A, meter: house}
@@ -94,14 +93,6 @@ evses:
         place = installation(Settings("grid", fuse_limit_A=32.0), site_file, has_powermeter=True)
         assert place.knows_surplus
         assert place.site.nodes["grid"].fallback_A == 0.0, "nothing is free before it is measured"
-
-
-@pytest.fixture
-def instances() -> Iterator[list[Instance]]:
-    started: list[Instance] = []
-    yield started
-    for instance in started:
-        instance.site.stop()
 
 
 def order(instance: Instance, uuid: str, mode: object) -> JsonObject:

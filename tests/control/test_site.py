@@ -1,8 +1,7 @@
-"""A whole instance, stepped by hand on a virtual clock; only EVerest itself is played."""
+"""A whole instance: what it measures, is limited by, keeps and tells."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from control.everest import Outside
 from control.settings import Settings, SettingsError
 from control.site import EnergySite
 from control.store.history import sessions
-from control.tree import held
+from tests.control.instance import EverestPlayed, Instance, begin, start
 from tests.control.sample import (
     Child,
     RecordingLog,
@@ -24,97 +23,7 @@ from tests.control.sample import (
     watt_limits,
 )
 
-Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
-
-
-class EverestPlayed:
-    """Takes what an instance publishes."""
-
-    def __init__(self) -> None:
-        self.published: list[tuple[str, str, Any]] = []
-        self.errors: list[tuple[str, str]] = []
-
-    def publish(self, implementation: str, variable: str, value: object) -> None:
-        self.published.append((implementation, variable, value))
-
-    def raise_error(self, implementation: str, error_type: str, message: str, sub_type: str = "") -> None:
-        self.errors.append(("raised", error_type))
-
-    def clear_error(self, implementation: str, error_type: str, sub_type: str = "") -> None:
-        self.errors.append(("cleared", error_type))
-
-
-class Instance:
-    """An instance called grid with two children."""
-
-    def __init__(self, *, has_trunk: bool = False, has_powermeter: bool = True, **config: Any) -> None:
-        self.has_powermeter = has_powermeter
-        self.clock = VirtualClock()
-        self.log = RecordingLog()
-        self.everest = EverestPlayed()
-        names = ["trunk"] if has_trunk else ["a", "b"]
-        self.children = {name: Child() for name in names}
-        self.site = EnergySite(
-            Settings.from_config("grid", config),
-            None,
-            Outside(
-                dict(self.children),
-                self.everest,
-                self.log,
-                has_trunk=has_trunk,
-                has_powermeter=has_powermeter,
-            ),
-            self.clock,
-        )
-
-    def step(self, seconds: float = 1.0) -> None:
-        self.clock.advance(seconds)
-        self.site.step(self.clock())
-
-    def ask(self, child: str, request: Json) -> None:
-        self.site.handlers.request(child, request)
-
-    def measure(self, *amperes: float) -> None:
-        powermeter = {
-            "timestamp": "2026-11-22T09:30:00.000Z",
-            "energy_Wh_import": {"total": 1.0},
-            "current_A": dict(zip(("L1", "L2", "L3"), amperes, strict=True)),
-        }
-        self.site.meters.on_powermeter(powermeter)
-
-    def settle(self) -> None:
-        """Wait until all limits that were sent have arrived."""
-        dispatcher = self.site._dispatcher
-        with dispatcher._changed:
-            while dispatcher._queue or any(lane.call_since for lane in dispatcher._lanes.values()):
-                dispatcher._changed.wait(0.01)
-
-    def newest(self, child: str, count: int) -> float:
-        """Amperes of the limit that came as the so manieth."""
-        return self.children[child].wait_received(count)[-1]
-
-
-@pytest.fixture
-def instances() -> Iterator[list[Instance]]:
-    started: list[Instance] = []
-    yield started
-    for instance in started:
-        instance.site.stop()
-
-
-def start(instances: list[Instance], **config: Any) -> Instance:
-    """Start an instance, so long ago that it waits for nobody that has not been heard."""
-    instance = begin(instances, **config)
-    instance.step(0)
-    instance.clock.advance(11)
-    return instance
-
-
-def begin(instances: list[Instance], **config: Any) -> Instance:
-    instance = Instance(**config)
-    instances.append(instance)
-    return instance
 
 
 def test_what_a_site_does_not_need_is_not_loaded() -> None:
@@ -177,26 +86,6 @@ def test_the_meter_is_shown_under_the_own_name(instances: list[Instance]) -> Non
     assert (implementation, variable, value["current_A"]["L1"]) == ("powermeter", "powermeter", 5)
 
 
-def test_the_share_of_a_dead_child_is_free_only_when_its_limit_has_run_out(instances: list[Instance]) -> None:
-    grid = start(instances, fuse_limit_A=32)
-    grid.ask("b", evse("b"))  # and never again
-    granted: list[float] = []
-    last_sent_to_b = 0
-    for second in range(30):
-        grid.ask("a", evse("a"))
-        grid.measure(0, 0, 0)
-        called = grid.children["b"].called
-        grid.step()
-        grid.settle()
-        granted.append(grid.children["a"].amperes[-1])
-        if grid.children["b"].called > called:
-            last_sent_to_b = second
-    assert 5 < last_sent_to_b < 12, "limits go on for the child timeout of 10 s"
-    free_from = granted.index(32)
-    assert set(granted[:free_from]) == {16}
-    assert last_sent_to_b + 10 <= free_from <= last_sent_to_b + 12
-
-
 def test_the_tree_of_a_trunk_is_taken_as_it_is(instances: list[Instance]) -> None:
     grid = start(instances, has_trunk=True)
     grid.ask("trunk", node("trunk", [evse("x"), evse("y")], fuse_A=40))
@@ -243,41 +132,6 @@ def test_a_dimmed_evse_has_its_floor_whatever_the_house_draws_as_long_as_the_fus
         grid.step()
         grid.settle()
         assert grid.children["a"].amperes[-1] == pytest.approx(expected_A, abs=0.01)
-
-
-def test_after_a_start_nobody_gets_what_one_not_heard_yet_may_still_draw(instances: list[Instance]) -> None:
-    grid = begin(instances, fuse_limit_A=32)
-    grid.ask("a", evse("a"))
-    grid.step(0)
-    assert grid.site.decision is None, "of b nothing is known"
-    grid.step(4)
-    assert grid.log.at("warning")[-1] == "no limits yet: b not heard since the start, may still draw"
-    grid.ask("b", evse("b"))
-    grid.step()
-    assert grid.site.decision is not None
-    assert "first limits are decided" in grid.log.at("info")
-
-
-def test_who_is_never_heard_is_waited_for_until_what_it_had_has_run_out(instances: list[Instance]) -> None:
-    grid = begin(instances, fuse_limit_A=32)
-    grid.step(0)
-    for _ in range(10):
-        grid.ask("a", evse("a"))
-        grid.step()
-        assert grid.site.decision is None
-    grid.step()
-    assert grid.site.decision is not None
-
-
-def test_an_evse_that_goes_on_with_what_it_has_is_told_its_limit_again(instances: list[Instance]) -> None:
-    """As a connector of the bridge does that has a fault: nobody else refreshes its limit."""
-    grid = start(instances, fuse_limit_A=32)
-    still_in_force = held(evse("a"), {"a": ampere_limits(16, "fault")})
-    assert still_in_force is not None
-    grid.ask("a", still_in_force)
-    grid.measure(0, 0, 0)
-    grid.step()
-    assert grid.newest("a", 1) == 16
 
 
 def test_what_cannot_be_understood_is_told_and_changes_nothing(instances: list[Instance]) -> None:
@@ -355,65 +209,6 @@ def test_charging_sessions_are_in_the_state_file(tmp_path: Path) -> None:
     (session,) = sessions(tmp_path / "state.db")
     assert (session.evse, session.energy_Wh, session.is_estimated, session.mode) == ("a", 500.0, False, None)
     assert session.end is not None
-
-
-def test_a_share_rises_only_when_the_other_has_fallen(instances: list[Instance]) -> None:
-    grid = start(instances, fuse_limit_A=32)
-    grid.ask("a", evse("a"))
-    grid.measure(0, 0, 0)
-    grid.step()
-    assert grid.newest("a", 1) == 32
-    grid.settle()
-
-    grid.children["a"].answers.clear()  # a is slow: it may go on with 32 A
-    grid.ask("b", evse("b"))
-    grid.measure(0, 0, 0)
-    grid.step()
-    grid.children["a"].wait_called(2)
-    assert grid.newest("b", 1) == 0, "nothing is free before a has answered"
-
-    grid.children["a"].answers.set()
-    assert grid.newest("a", 2) == 16
-    grid.settle()
-    for second in range(9):
-        grid.measure(0, 0, 0)
-        grid.step()
-        assert second >= 5 or 16 not in grid.children["b"].amperes
-    assert grid.children["b"].wait_for(16), (
-        "nobody measures a, so its car has the time that IEC 61851 gives it"
-    )
-
-
-def test_a_share_rises_at_once_into_what_is_free(instances: list[Instance]) -> None:
-    grid = start(instances, fuse_limit_A=48)
-    grid.ask("a", evse("a", 40))
-    grid.measure(0, 0, 0)
-    grid.step()
-    assert grid.newest("a", 1) == 40
-    grid.settle()
-    grid.children["a"].answers.clear()
-    grid.ask("b", evse("b"))
-    grid.step()
-    assert grid.newest("b", 1) == pytest.approx(8), "24 A each later, the 8 A that are free now"
-    grid.children["a"].answers.set()
-
-
-def test_a_dead_evse_withholds_its_share_until_its_limit_has_run_out(instances: list[Instance]) -> None:
-    grid = start(instances, fuse_limit_A=32)
-    grid.ask("a", evse("a"))
-    grid.measure(0, 0, 0)
-    grid.step()
-    grid.newest("a", 1)
-    grid.settle()
-    grid.children["a"].answers.clear()
-    for second in range(15):
-        grid.ask("a", evse("a", state="Unplugged"))
-        grid.ask("b", evse("b"))
-        grid.measure(0, 0, 0)
-        grid.step()
-        assert second > 9 or 32 not in grid.children["b"].amperes
-    assert grid.children["b"].wait_for(32)
-    grid.children["a"].answers.set()
 
 
 def test_the_wiring_that_a_car_shows_is_said_once_and_stands_in_the_status(instances: list[Instance]) -> None:

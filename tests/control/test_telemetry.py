@@ -21,10 +21,10 @@ from control.site import EnergySite
 from control.site_file import load_site
 from control.telemetry import Telemetry
 from tests.brokers import Mosquitto
+from tests.control.instance import EverestPlayed
 from tests.control.listener import Listener
 from tests.control.sample import Child, RecordingLog, VirtualClock, evse
 from tests.control.test_mqtt_api import broker_of
-from tests.control.test_site import EverestPlayed
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from control.loop import ControlLoop, Step
 from control.settings import Settings
 from control.site import EnergySite
 from control.workings import Workings
+from tests.control.instance import EverestPlayed
 from tests.control.sample import RecordingLog, VirtualClock, evse
-from tests.control.test_site import EverestPlayed
 
 Json = dict[str, Any]
 TICK_S = 0.25

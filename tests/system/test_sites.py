@@ -29,7 +29,7 @@ VALID_S = 10.0
 """How long limits are valid, as in EVerest: ten times the interval of the manager."""
 
 LATE_S = 5.0
-"""How much later than sent a busy test may see a limit. To the second `tests/control/test_site.py` looks."""
+"""How much later than sent a busy test may see a limit. To the second `tests/control/test_handover.py` is."""
 
 
 def manager(*children: str, **config: Any) -> Json:
