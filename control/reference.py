@@ -51,12 +51,14 @@ def reference(manifest: Mapping[str, Any]) -> str:
         _table(("Key", "Takes", "Default", "Meaning"), _manifest_rows(manifest["config"])),
         _SITE_FILE,
     ]
-    for name, field in definitions[Sections.__name__]["properties"].items():
-        section = getattr(site_sections, _referred(field))
-        title = f"`{name}.<name>`" if "additionalProperties" in field else f"`{name}`"
-        parts += _section(title, section, definitions)
-        if section is site_sections.ConnectorSection:
-            parts += _section("`connectors.<name>.contactors`", site_sections.ContactorSection, definitions)
+    sections = definitions[Sections.__name__]["properties"]
+    for name, field in sections.items():
+        title = f"{name}.<name>" if "additionalProperties" in field else name
+        referred = str(_referred(field))
+        parts += _section(title, referred, definitions)
+        for key, inner in definitions[referred]["properties"].items():
+            if key not in sections and (within := _referred(inner)):
+                parts += _section(f"{title}.{key}", within, definitions)
     return "\n".join(parts)
 
 
@@ -70,8 +72,9 @@ def _manifest_rows(config: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _section(title: str, section: type[Section], definitions: Mapping[str, Any]) -> list[str]:
-    definition = definitions[section.__name__]
+def _section(title: str, name: str, definitions: Mapping[str, Any]) -> list[str]:
+    definition = definitions[name]
+    section: type[Section] = getattr(site_sections, name)
     meanings = _meanings(section)
     rows = (
         (
@@ -85,7 +88,7 @@ def _section(title: str, section: type[Section], definitions: Mapping[str, Any])
         for key, field in definition["properties"].items()
     )
     summary = (inspect.getdoc(section) or "").split("\n\n")[0]
-    return [f"### {title}\n", f"{summary}\n", _table(("Key", "Takes", "Default", "Meaning"), rows)]
+    return [f"### `{title}`\n", f"{summary}\n", _table(("Key", "Takes", "Default", "Meaning"), rows)]
 
 
 def _meanings(section: type[Section]) -> dict[str, str]:
@@ -118,10 +121,10 @@ def _takes(field: Mapping[str, Any]) -> str:
     return " ".join([field["type"], *limits])
 
 
-def _referred(field: Mapping[str, Any]) -> str:
-    """Name of the class that a section's schema refers to."""
+def _referred(field: Mapping[str, Any]) -> str | None:
+    """Name of the class that a schema refers to, if it is that of a section."""
     choices = field.get("anyOf", [field.get("additionalProperties", field)])
-    return str(next(choice["$ref"] for choice in choices if "$ref" in choice)).rpartition("/")[2]
+    return next((choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice), None)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

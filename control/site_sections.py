@@ -225,7 +225,7 @@ class DisableSection(Section, frozen=True, kw_only=True):
     from_grid : Watts or None
         More than this of the minimum of the EVSE comes from the grid; 200 W by default.
     after : Seconds or None
-        For so long; 180 s by default. One that can goes on on one phase before it stops.
+        For so long; 180 s by default. One that can goes on with one phase before it stops.
     """
 
     from_grid: Watts | None = None
@@ -255,7 +255,7 @@ class SiteSolarSection(SolarSection, frozen=True, kw_only=True):
         minimum of the EVSE) for as long as `after` (60 s).
     disable : DisableSection or None
         When it is not any more: more than `from_grid` (200 W by default) of the minimum comes from the grid
-        for as long as `after` (180 s). An EVSE that can goes on on one phase before it stops.
+        for as long as `after` (180 s). An EVSE that can goes on with one phase before it stops.
     max_switches_per_hour : int
         Between one and three phases, for each EVSE in these modes. The last one of an hour is kept for the
         way down; 0 is no limit.

@@ -35,7 +35,9 @@ def scenario(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="In place of the one that the scenario names.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many run at once.")] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show what does not hold, no more.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Of assertions, only those that do not hold.")
+    ] = False,
     words: Annotated[
         bool, typer.Option("--words", help="List the sentences of events and assertions.")
     ] = False,
