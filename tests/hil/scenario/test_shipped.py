@@ -20,6 +20,13 @@ def test_its_assertions_hold(path: Path) -> None:
     assert outcome.holds, "\n".join(f"{c.text}: {c.found}" for c in outcome.checks if not c.holds)
 
 
+def test_the_example_of_the_documentation_holds(tmp_path: Path) -> None:
+    (tmp_path / "sites").symlink_to(ROOT / "hil" / "scenarios" / "sites")
+    (example,) = re.findall(r"```yaml\n(title: .*?)```", (DOCS / "scenarios.md").read_text(), re.DOTALL)
+    (tmp_path / "example.yaml").write_text(example)
+    test_its_assertions_hold(tmp_path / "example.yaml")
+
+
 def test_there_are_enough() -> None:
     assert len(SCENARIOS) >= 25
 
