@@ -144,12 +144,12 @@ class Bridged:
     def _way(self, name: str) -> Send:
         def send(limits: JsonObject) -> None:
             root = limits["limits_root_side"]
-            phases = root.get("ac_max_phase_count", {"value": None, "source": KEPT})
+            phases = root.get("ac_max_phase_count")
             limit = ConnectorLimit(
                 self._amperes(root, name),
-                phases["value"],
+                phases["value"] if phases else None,
                 limits["valid_for"],
-                phases_are_limited=self._keeps_phases and phases["source"] != KEPT,
+                phases_are_limited=phases is not None and self._are_limited(name, phases),
             )
             taken = self._bridge.enforce(name, limit)
             try:
@@ -158,6 +158,11 @@ class Bridged:
                 raise NotTakenError("the charger has not confirmed it") from error
 
         return send
+
+    def _are_limited(self, name: str, phases: JsonObject) -> bool:
+        """Whether a connector is kept from more phases by a limit alone."""
+        are_fewer = phases["value"] < self._connectors[name].capabilities.max_phase_count
+        return self._keeps_phases and are_fewer and phases["source"] != KEPT
 
     def _amperes(self, limits: JsonObject, name: str) -> float:
         """Amperes per phase that the limit comes to; export, or none given, is 0 as for EvseManager."""

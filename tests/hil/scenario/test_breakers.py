@@ -59,7 +59,7 @@ events:
 assert:
   - barn draws at most 0 kW from 10:03:01 to 10:05
   - yard draws at most 0 kW from 10:03:01 to 10:05
-  - garage draws at least 8 A from 10:01 to the end
+  - garage draws at least 7 A from 10:01 to the end
   - wallbox fault is reported within 10 s of "breaker barn"
   - meter yard_meter is reported within 15 s of "breaker barn"
   - the log says "meter own" within 15 s of "breaker barn"
