@@ -15,7 +15,7 @@ from bsp.profile import ConnectorProfile, MeterProfile, Profile, Serial, connect
 from bsp.relay_profile import RelayProfile, relay_profile
 from bsp.relays import Contactor
 from bsp.transport import SerialLink, TcpLink
-from bsp.yaml_file import FileError, Key, YamlFile, instead
+from bsp.yaml_file import FileError, Key, YamlFile
 from control.broker import Broker
 from control.site_broker import BrokerReader
 from control.site_sections import (
@@ -367,4 +367,4 @@ def _unit(section: AnyDeviceSection, profile: Profile) -> int:
 
 def _unknown(key: Key, what: str, name: str, known: Collection[str]) -> Iterator[tuple[Key, str]]:
     if name not in known:
-        yield key, f"unknown {what} '{name}'{instead(name, known)}"
+        yield key, f"unknown {what} '{name}', known: {', '.join(known) or 'none'}"

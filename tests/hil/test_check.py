@@ -210,7 +210,7 @@ def test_a_site_file_alone(tmp_path: Path) -> None:
         ["note", " site.yaml", " yard has no watchdog"],
     ]
     for right, wrong, problem in (
-        ("bus: lan, unit", "bus: wan, unit", "unknown bus 'wan' (did you mean 'lan'?), known: lan"),
+        ("bus: lan, unit", "bus: wan, unit", "unknown bus 'wan', known: lan"),
         ("35 A", "16 A", "the fallback_current of yard is 32 A together, its fuse 16 A"),
     ):
         path.write_text(SITE.replace("unit: 7", "unit: 7, fallback_current: 32 A").replace(right, wrong))
