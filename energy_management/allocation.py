@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from energy_management.admission import Order, admit
+from energy_management.balancing import balance, unopposed
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, exists
 from energy_management.demand import Demand
@@ -158,17 +159,28 @@ def _allocate_on(
 def share(
     network: Network, demand: Demand, sharing: Bools, floor_A: Floats, events: list[Event] | None = None
 ) -> Floats:
-    """Fill class by class, each from where the ones before it have left off.
+    """Fill class by class, each from where the ones before it have left off."""
+    if not network.has_opposing:
+        return _fill_classes(network, demand, sharing, floor_A, events)
+    found: list[Event] = []
+    current_A = _fill_classes(unopposed(network), demand, sharing, floor_A, found)
+    unbalanced = np.logical_or.reduce(network.load(current_A) > network.full_at, axis=(0, 1))
+    if exists(unbalanced):
+        balanced_A = balance(network, demand, sharing, floor_A, unbalanced)
+        current_A = np.where(unbalanced, balanced_A, current_A)
+        found = [(settled > unbalanced, level) for settled, level in found]
+        found.append((sharing & unbalanced, current_A / demand.weight))
+    if events is not None:
+        events += found
+    return current_A
 
-    Where phases must be balanced, what one class takes can make room on another phase: then once more.
-    """
+
+def _fill_classes(
+    network: Network, demand: Demand, sharing: Bools, floor_A: Floats, events: list[Event] | None
+) -> Floats:
     current_A = floor_A
-    for _ in range(_ROUNDS):
-        before_A = current_A
-        for members in demand.classes:
-            taking = sharing & members
-            if exists(taking):
-                current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking, events=events)
-        if not network.has_opposing or np.allclose(current_A, before_A, rtol=TOLERANCE, atol=TOLERANCE):
-            break
+    for members in demand.classes:
+        taking = sharing & members
+        if exists(taking):
+            current_A = fill(network, demand.weight, current_A, network.ceiling_A, taking, events=events)
     return current_A

@@ -59,8 +59,6 @@ def fill(
         stopped_at = least(network.rows.above(np.minimum, full_at), concerns)
         settled_at = np.minimum(stopped_at, reaches_ceiling_at)
         bottleneck = full_at <= network.rows.least_below(np.where(concerns & rising, settled_at, np.inf))
-        if network.has_opposing:  # what one takes can make room for another, so one level after the other
-            next_to_rise = np.minimum(next_to_rise, least(settled_at, rising))
         stopped = network.concerned(bottleneck) | (reaches_ceiling_at <= stopped_at)
         settled = rising & stopped & (settled_at <= next_to_rise)
         share_A = np.minimum(weight * settled_at, ceiling_A)

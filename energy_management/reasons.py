@@ -41,7 +41,11 @@ def binding(network: Network, nodes: Coverage, demand: Demand, current_A: Floats
     could_give_way = concerns & (current_A > demand.minimum_A * (1 + _USED_UP) + _USED_UP)
     highest = -nodes.least_below(np.where(could_give_way, -rank, np.inf))
     is_highest = np.where(has_nothing, np.inf, rank + _USED_UP * (1 + level))
-    used_up &= is_highest.take(nodes.pair_evse, -2) >= highest.take(nodes.pair_node, -2)
+    binds: Bools = is_highest.take(nodes.pair_evse, -2) >= highest.take(nodes.pair_node, -2)
+    if network.has_opposing:  # somebody may be higher for the sake of others
+        is_bound = nodes.over_pairs(np.logical_or, np.logical_or.reduce(used_up & binds))
+        binds |= ~is_bound.take(nodes.pair_evse, -2)
+    used_up &= binds
     return used_up
 
 

@@ -7,6 +7,9 @@ a minimum, EVSEs left out though their minimum fits, and results not of the shap
 A max-min fair point needs no reference solution to be recognised: each EVSE must have a bottleneck, a
 full constraint in which no other EVSE of its class has a higher level and none of a later class has more
 than is kept for it. An EVSE without a bottleneck could be given more, so this covers Pareto efficiency too.
+Where phases must be balanced, a full constraint may be widened by those on its other side, and somebody may
+have more for the sake of others: there a linear program tells whether an EVSE without such a bottleneck could
+be given more while nobody who has as little or less loses any.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tests.energy_management.linear_program import most_for
 from tests.energy_management.problem import (
     DEFAULTS,
     IDLE,
     WAITS,
+    Evse,
     Json,
     Row,
     Slot,
@@ -32,6 +37,7 @@ from tests.energy_management.problem import (
 
 RELATIVE = 1e-6
 ABSOLUTE = 1e-6
+SOLVED_A = 1e-3  # what the linear program may be off by
 RESULT_KEYS = {"uuid", "valid_for", "limits_root_side", "schedule"}
 
 
@@ -112,11 +118,41 @@ def _bottleneck_faults(i: int, slot: Slot, currents: Sequence[float], rows: Sequ
     name, current = slot.evses[i].uuid, currents[i]
     if not full:
         return [f"{name}: {current:.6f} A, and nothing on its way is full"]
+    if any(factor < 0 for row in rows for factor in row.coefficients.values()):
+        return _balance_faults(i, slot, currents, rows, full)
     rivals = [_rivals(i, slot, currents, row) for row in full]
     if all(rivals):
         where = "; ".join(f"{row.name}: {', '.join(who)}" for row, who in zip(full, rivals, strict=True))
         return [f"{name}: {current:.6f} A, less than its share ({where})"]
     return []
+
+
+def _balance_faults(
+    i: int, slot: Slot, currents: Sequence[float], rows: Sequence[Row], full: Sequence[Row]
+) -> list[str]:
+    """An EVSE that could have more where others could make room for it."""
+    for row in full:
+        if min(row.coefficients.values()) >= 0 and not _rivals(i, slot, currents, row):
+            return []
+    evse, level = slot.evses[i], currents[i] / slot.evses[i].weight
+    opposed = {j for row in rows if min(row.coefficients.values()) < 0 for j in row.coefficients}
+    members, floors = [], []
+    for j, other in enumerate(slot.evses):
+        if currents[j] <= ABSOLUTE and (other.minimum_A > 0 or (other.urgency == IDLE and j in opposed)):
+            continue
+        is_lower = currents[j] / other.weight <= level * (1 + RELATIVE) + ABSOLUTE
+        keeps_all = other.rank < evse.rank or (other.rank == evse.rank and is_lower)
+        members.append(j)
+        floors.append(currents[j] if keeps_all else min(_kept(other, evse), currents[j]))
+    most = most_for(members.index(i), [row.only(members) for row in rows], floors)
+    if most > currents[i] + SOLVED_A * (1 + currents[i]):
+        return [f"{evse.uuid}: {currents[i]:.6f} A, less than its share, which may be up to {most:.6f} A"]
+    return []
+
+
+def _kept(other: Evse, evse: Evse) -> float:
+    """What one EVSE keeps whatever another one could have."""
+    return 0.0 if other.urgency == IDLE and evse.urgency != IDLE else other.minimum_A
 
 
 def _rivals(i: int, slot: Slot, currents: Sequence[float], row: Row) -> list[str]:
@@ -128,8 +164,7 @@ def _rivals(i: int, slot: Slot, currents: Sequence[float], row: Row) -> list[str
         other = slot.evses[j]
         if j == i or factor <= 0 or other.rank < evse.rank:
             continue
-        kept = 0.0 if other.urgency == IDLE and evse.urgency != IDLE else other.minimum_A
-        above_what_is_kept = currents[j] > kept * (1 + RELATIVE) + ABSOLUTE
+        above_what_is_kept = currents[j] > _kept(other, evse) * (1 + RELATIVE) + ABSOLUTE
         higher = other.rank > evse.rank or currents[j] / other.weight > level * (1 + RELATIVE) + ABSOLUTE
         if above_what_is_kept and higher:
             found.append(f"{other.uuid} has {currents[j]:.6f} A")

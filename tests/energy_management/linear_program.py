@@ -1,7 +1,9 @@
-"""The weighted max-min fair point by repeated linear programs: slow, and obviously right.
+"""The weighted max-min fair point by linear programs: slow, and obviously right.
 
-Each round raises the lowest level of all EVSEs that are not settled yet as far as the constraints allow, then
-settles those that can go no further. Only for small cases.
+`max_min` finds it. Each round raises the lowest level of all EVSEs that are not settled yet as far as the
+constraints allow, then settles those that can go no further. Only for small cases. `most_for` tells whether
+a point that is known already is fair: nobody can have more while nobody who has as little or less is given
+less.
 """
 
 from __future__ import annotations
@@ -37,6 +39,12 @@ def max_min(rows: Sequence[Row], minima: Sequence[float], weights: Sequence[floa
             stuck = {i: highest[i]}
         settled |= {i: max(minima[i], weights[i] * level) for i in stuck}
     return [settled[i] for i in range(count)]
+
+
+def most_for(i: int, rows: Sequence[Row], floors: Sequence[float]) -> float:
+    """How far one EVSE could be raised under the rows while all others keep their floors."""
+    matrix = np.array([[row.coefficients.get(j, 0.0) for j in range(len(floors))] for row in rows])
+    return _highest_current(i, matrix, np.array([row.capacity for row in rows]), floors, {})
 
 
 def _highest_level(

@@ -227,6 +227,16 @@ def test_unbalance_between_phases() -> None:
     assert any("import unbalance L1 over L2" in fault for fault in faults(request, [(12, 1), (1, 1)], site))
 
 
+def test_phases_that_stop_each_other_are_no_reason_for_either() -> None:
+    site = {**ROTATIONS, "nodes": {"fuse": {"max_unbalance_A": 0.0}}}
+    request = node("fuse", [evse(f"e{k}", phases=1) for k in (1, 2, 3)], A=20)
+    assert faults(request, [(20, 1)] * 3, site) == []
+    found = faults(request, [(10, 1)] * 3, site)
+    assert [fault.split(", which")[0] for fault in found] == [
+        f"e{k}: 10.000000 A, less than its share" for k in (1, 2, 3)
+    ]
+
+
 def a_result(request: Json, grants: dict[str, float]) -> list[Json]:
     def limits_res(current_A: float) -> Json:
         return {

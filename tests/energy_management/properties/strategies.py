@@ -26,11 +26,17 @@ examples = settings(
 
 @st.composite
 def cases(
-    draw: st.DrawFn, *, max_evses: int = 40, depth: int = 4, without: Sequence[str] = (), seeds: int = 2**32
+    draw: st.DrawFn,
+    *,
+    max_evses: int = 40,
+    depth: int = 4,
+    without: Sequence[str] = (),
+    always: Sequence[str] = (),
+    seeds: int = 2**32,
 ) -> Case:
-    """Sites with any subset of the features, but for those left out."""
+    """Sites with any subset of the features, but for those left out and those that are always there."""
     allowed = [feature for feature in FEATURES if feature not in without]
-    features = draw(st.frozensets(st.sampled_from(allowed)))
+    features = draw(st.frozensets(st.sampled_from(allowed))).union(always)
     evses = draw(st.integers(1, max_evses))
     levels = draw(st.integers(1, depth))
     return random_case(draw(st.integers(0, seeds)), evses, levels, features)
