@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from energy_management.balancing import unopposed
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, Ints, exists
-
-_PASSES = 10
 
 Order = Callable[[], Ints]
 """Finds the order in which EVSEs are admitted. Mostly all minima fit, and nobody needs to know."""
@@ -64,24 +63,18 @@ def admit(
     contested = candidates & network.concerned(exceeded) if exists(exceeded) else dropped.copy()
     if fewer is not None:
         contested |= candidates & ~served
-    if network.has_opposing:
-        contested = candidates
     if not exists(contested):
         return Admission(served, dropped)
+    if network.has_opposing:
+        return _admit_balanced(network, current_A, minimum_A, candidates, order, fewer=fewer)
     served &= ~contested
     room = network.full_at - network.load(np.where(served, minimum_A, current_A))
     in_order = order()
-    waiting = in_order[contested[in_order].any(axis=1)].tolist()
-    for _ in range(_PASSES if network.has_opposing else 1):  # one minimum can make room for another
-        before = np.count_nonzero(served)
-        for evse in waiting:
-            asks = contested[evse] & ~served[evse]
-            fits = _take(room, network, evse, minimum_A[evse], asks)
-            if fewer is not None:
-                dropped[evse] |= _take(room, fewer, evse, minimum_A[evse], asks & ~fits)
-            served[evse] |= fits | dropped[evse]
-        if np.count_nonzero(served) == before:
-            break
+    for evse in in_order[contested[in_order].any(axis=1)].tolist():
+        fits = _take(room, network, evse, minimum_A[evse], contested[evse])
+        if fewer is not None:
+            dropped[evse] = _take(room, fewer, evse, minimum_A[evse], contested[evse] & ~fits)
+        served[evse] |= fits | dropped[evse]
     return Admission(served, dropped)
 
 
@@ -93,3 +86,58 @@ def _take(room: Floats, network: Network, evse: int, minimum_A: Floats, asks: Bo
     fits = asks & enough & (minimum_A <= network.ceiling_A[evse] * (1 + TOLERANCE))
     room[:, rows] -= np.where(fits, needed, 0.0)
     return np.asarray(fits)
+
+
+def _admit_balanced(
+    network: Network,
+    current_A: Floats,
+    minimum_A: Floats,
+    candidates: Bools,
+    order: Order,
+    *,
+    fewer: Network | None,
+) -> Admission:
+    """Admit as `admit` does where one minimum can make room for another.
+
+    All whom the other limits let in are served at first. While phases differ by too much, the last of those
+    on the higher one leaves; then, again and again, the first of those who fit comes.
+    """
+    fewer_unopposed = None if fewer is None else unopposed(fewer)
+    found = admit(unopposed(network), current_A, minimum_A, candidates, order, fewer=fewer_unopposed)
+    served, dropped = found.served, found.dropped
+    fewer = network if fewer is None else fewer
+    place = order().argsort()[:, None]
+    added_A = minimum_A - current_A
+
+    def room() -> Floats:
+        coefficient = np.where(dropped, fewer.coefficient, network.coefficient)
+        return network.full_at - network.rows.total_below(coefficient * (current_A + added_A * served))
+
+    while True:
+        exceeds = network.rows.above(np.logical_or, room() < 0)
+        exceeds &= np.where(dropped, fewer.concerns, network.concerns)
+        leaves = _first(candidates & served & np.logical_or.reduce(exceeds), -place)
+        if not exists(leaves):
+            break
+        served, dropped = served > leaves, dropped > leaves
+    while True:
+        left = network.rows.above(np.minimum, room())
+        fits, fits_on_fewer = (_fits(each, left, minimum_A, added_A) for each in (network, fewer))
+        comes = _first((candidates > served) & (fits | fits_on_fewer), place)
+        if not exists(comes):
+            return Admission(served, dropped)
+        served, dropped = served | comes, dropped | (comes > fits)
+
+
+def _fits(network: Network, room: Floats, minimum_A: Floats, added_A: Floats) -> Bools:
+    """Who has room for what is added, on the way to the root."""
+    needed = network.coefficient * added_A
+    fits: Bools = np.logical_and.reduce((needed <= room) | (needed <= 0))
+    return fits & network.allows(minimum_A)
+
+
+def _first(among: Bools, place: Ints) -> Bools:
+    """Choose the one of them whose place is the lowest, in each slot."""
+    places = np.where(among, place, len(place))
+    first: Bools = among & (places == np.minimum.reduce(places))
+    return first

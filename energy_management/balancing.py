@@ -35,6 +35,7 @@ def unopposed(network: Network) -> Network:
     part = copy(network)
     part.coefficient, part.concerns = network.coefficient[kept], network.concerns[kept]
     part.capacity, part.full_at = network.capacity[kept], network.full_at[kept]
+    part.has_opposing = False
     return part
 
 

@@ -162,6 +162,23 @@ def test_a_minimum_that_fits_beside_a_later_one_is_served() -> None:
     assert found["a"] >= 6
 
 
+def test_minima_that_fit_only_together_are_served_together() -> None:
+    site = {**ON_L1_L2_L3, "nodes": {"grid": {"max_unbalance_A": 5}}}
+    evses = [evse(name, phases=1, min_A=6.0) for name in ("a", "b", "c", "a2")]
+    assert amps(optimize(node("grid", evses[:3], A=32), site=site)) == {"a": 32, "b": 32, "c": 32}
+    assert amps(optimize(node("grid", evses, A=32), site=site)) == {"a": 32, "b": 32, "c": 32, "a2": 0}
+
+
+def test_room_that_later_minima_make_goes_to_the_first_who_waits_for_it() -> None:
+    site: Json = rotations(a="L1 L2 L3", next="L1 L2 L3", b="L2 L3 L1", c="L3 L1 L2", last="L1 L2 L3")
+    site["nodes"] = {"grid": {"max_unbalance_A": 10}}
+    evses = [evse(name, phases=1, min_A=6.0) for name in ("a", "next", "b", "c", "last")]
+    served = {
+        name for name, current in amps(optimize(node("grid", evses, A=32), site=site)).items() if current
+    }
+    assert served == {"a", "next", "b", "c"}
+
+
 def test_what_no_car_draws_makes_no_room_on_other_phases() -> None:
     site: Json = rotations(car="L1 L2 L3", idle="L2 L3 L1", idle_too="L3 L1 L2")
     site["nodes"] = {"grid": {"max_unbalance_A": 10}}
