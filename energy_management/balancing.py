@@ -2,7 +2,7 @@
 
 The filling of `filling` ends too early there: a limit that is full stops nobody for good as long as somebody
 on the other side of it can have more. So here the level of the shares is the parameter of a small linear
-program, which is solved by the dual simplex method, slot by slot.
+program, which is solved by the dual simplex method, once for all slots that are alike.
 
 Every current and every limit is told by a gap that is never negative: the surplus of an EVSE over its share
 at the level, and the room in a limit. As many gaps as there are EVSEs are closed, at first all surpluses,
@@ -17,8 +17,10 @@ goes first, so that none comes round again (Bland, New finite pivoting rules for
 from __future__ import annotations
 
 from copy import copy
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from energy_management.constraints import TOLERANCE, Network
 from energy_management.coverage import Bools, Floats, Ints, exists
@@ -66,7 +68,8 @@ def balance(network: Network, demand: Demand, sharing: Bools, floor_A: Floats, s
     room = network.capacity - network.load(floor_A)
     covers = np.zeros((room.shape[1], len(floor_A)))
     covers[network.rows.pair_node, network.rows.pair_evse] = 1.0
-    for slot in slots.nonzero()[0].tolist():
+    for alike in _alike(slots, network.coefficient, room, network.ceiling_A, floor_A, sharing):
+        slot = alike[0]
         ceiling_A = network.ceiling_A[:, slot]
         rising = (sharing[:, slot] & (ceiling_A > floor_A[:, slot])).nonzero()[0]
         coefficient = network.coefficient[:, None, rising, slot] * covers[:, rising]
@@ -79,8 +82,17 @@ def balance(network: Network, demand: Demand, sharing: Bools, floor_A: Floats, s
         )
         for members in demand.classes:
             gaps.fill(members[rising, 0])
-        current_A[rising, slot] = gaps.current_A
+        current_A[np.ix_(rising, alike)] = gaps.current_A[:, None]
     return current_A
+
+
+def _alike(slots: Bools, *arrays: NDArray[Any]) -> list[list[int]]:
+    """Group those slots in which arrays with slots on their last axis hold the same."""
+    found: dict[bytes, list[int]] = {}
+    columns = np.concatenate([each.reshape(-1, len(slots)) for each in arrays])
+    for slot in slots.nonzero()[0].tolist():
+        found.setdefault(columns[:, slot].tobytes(), []).append(slot)
+    return list(found.values())
 
 
 class _Gaps:
