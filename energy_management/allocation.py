@@ -121,10 +121,7 @@ def _allocate_on(
     demand = limiter.demand
     network = limiter.network(phases, with_surplus=False)
     may_drop = fewer_phases is not phases and exists(fewer_phases != phases)
-    asks = demand.takes_part
-    if network.has_opposing:
-        asks = asks & ~(demand.without_car & network.opposed)  # what nobody draws balances no phases
-    fits = asks & network.allows(demand.minimum_A)
+    fits = demand.takes_part & network.allows(demand.minimum_A)
     most_A = np.where(fits, network.ceiling_A, 0.0)
     if not may_drop and limiter.sun is None and network.has_room_for(most_A):
         nobody = np.zeros(fits.shape, dtype=np.bool_)
@@ -144,7 +141,7 @@ def _allocate_on(
     if wanted_A is not None and np.isfinite(wanted_A).any():
         current_A = share(network.capped(wanted_A), demand, served, current_A, events)
     current_A = share(network, demand, served, current_A, events)
-    left = demand.without_car & asks
+    left = demand.without_car
     if exists(left):
         leftover = admit(network, current_A, demand.minimum_A, left, order)
         floor_A = np.where(leftover.served, demand.minimum_A, current_A)

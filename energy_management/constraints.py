@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -103,15 +102,6 @@ class Network:
         self.powers = [family for family, (kind, _) in enumerate(self.labelled) if kind.unit == "W"]
         self.concerns = self.coefficient > 0.0
         self.ceiling_A = np.minimum.reduce(current_A, where=self.concerns, initial=np.inf)
-
-    @cached_property
-    def opposed(self) -> Bools:
-        """Which EVSEs can make room for others, or need that others do."""
-        opposing = [kind.opposing for kind, _ in self.labelled]
-        limited = self.rows.above(np.logical_or, np.isfinite(self.capacity[opposing]))
-        limited |= np.isfinite(self.alone[opposing])
-        opposed: Bools = (limited & (self.coefficient[opposing] != 0)).any(axis=0)
-        return opposed
 
     def in_slot(self, slot: int, reserved: Floats, floor_A: Floats, ceiling_A: Floats) -> Network:
         """Narrow it to one slot, in which others have taken some room.

@@ -11,7 +11,7 @@ import numpy as np
 
 from energy_management.constraints import Kind, Network
 from energy_management.coverage import Bools, Floats, exists
-from energy_management.demand import Demand
+from energy_management.demand import WANTS, Demand
 from energy_management.fields import CURRENT_A, POWER_W
 from energy_management.form import Limits
 from energy_management.installation import Installation
@@ -140,14 +140,19 @@ class Limiter(NamedTuple):
         return Kind("A", labels, loads, capacities, self._named("meter"), is_of_meter=True)
 
     def _unbalance_kind(self, most_A: Floats, phases: Floats, loaded: Floats) -> Kind:
-        """Limit the difference between phases; an EVSE of unknown rotation counts as on the higher one."""
+        """Limit the difference between phases; an EVSE of unknown rotation counts as on the higher one.
+
+        So does one that does not draw at present: it may load a phase at any moment, but balances none.
+        """
         capacity = np.broadcast_to(most_A, self.limits.current_A.shape)
         uncertain = (loaded.sum(axis=0) > phases) & (phases < 3)
+        least = np.where(self.demand.urgency == WANTS, -1.0, 0.0)[:, None]
         pairs = list(permutations(range(3), 2))
+        differences = [np.where(uncertain, loaded[high], loaded[high] - loaded[low]) for high, low in pairs]
         return Kind(
             "A",
             tuple(f"{PHASES[high]} over {PHASES[low]}" for high, low in pairs),
-            [np.where(uncertain, loaded[high], loaded[high] - loaded[low]) for high, low in pairs],
+            [np.maximum(difference, least) for difference in differences],
             [capacity] * len(pairs),
             self._named("max_unbalance_A"),
             opposing=True,

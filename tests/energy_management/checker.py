@@ -135,10 +135,9 @@ def _balance_faults(
         if min(row.coefficients.values()) >= 0 and not _rivals(i, slot, currents, row):
             return []
     evse, level = slot.evses[i], currents[i] / slot.evses[i].weight
-    opposed = {j for row in rows if min(row.coefficients.values()) < 0 for j in row.coefficients}
     members, floors = [], []
     for j, other in enumerate(slot.evses):
-        if currents[j] <= ABSOLUTE and (other.minimum_A > 0 or (other.urgency == IDLE and j in opposed)):
+        if currents[j] <= ABSOLUTE and other.minimum_A > 0:
             continue
         is_lower = currents[j] / other.weight <= level * (1 + RELATIVE) + ABSOLUTE
         keeps_all = other.rank < evse.rank or (other.rank == evse.rank and is_lower)

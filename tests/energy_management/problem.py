@@ -138,6 +138,8 @@ class Slot:
                         continue
                     phases = (high,) if evse.rotation is None else evse.rotation[:count]
                     members[i] = float(high in phases) - float(low in phases)
+                    if evse.urgency != WANTS:  # what nobody draws balances no phases
+                        members[i] = max(members[i], 0.0)
                 yield Row(
                     f"{limit.name} L{high + 1} over L{low + 1}",
                     limit.value,

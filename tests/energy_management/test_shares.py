@@ -179,12 +179,13 @@ def test_room_that_later_minima_make_goes_to_the_first_who_waits_for_it() -> Non
     assert served == {"a", "next", "b", "c"}
 
 
-def test_what_no_car_draws_makes_no_room_on_other_phases() -> None:
+@pytest.mark.parametrize("state", ["Unplugged", "WaitForAuth", "PausedEV"])
+def test_what_no_car_draws_makes_no_room_on_other_phases(state: str) -> None:
     site: Json = rotations(car="L1 L2 L3", idle="L2 L3 L1", idle_too="L3 L1 L2")
     site["nodes"] = {"grid": {"max_unbalance_A": 10}}
-    idle = [evse(uuid, phases=1, min_A=0.0, state="Unplugged") for uuid in ("idle", "idle_too")]
+    idle = [evse(uuid, phases=1, min_A=0.0, state=state) for uuid in ("idle", "idle_too")]
     found = amps(optimize(node("grid", [evse("car", phases=1, min_A=0.0), *idle], A=32), site=site))
-    assert found == {"car": 10, "idle": 0, "idle_too": 0}
+    assert found == {"car": 10, "idle": 10, "idle_too": 10}
 
 
 def test_the_result_says_who_limits() -> None:
