@@ -36,7 +36,7 @@ class Installation:
 
     def __init__(self, site: Site, tree: Tree) -> None:
         self.site = site
-        self._uuids = tree.uuids
+        self._uuids, self._evse_uuids = tree.uuids, tree.evse_uuids
         evses = [site.evses.get(uuid, _UNLISTED) for uuid in tree.evse_uuids]
         self.ranking = tuple([(evse.priority, evse.weight) for evse in evses])
         self.modes = [evse.mode for evse in evses]
@@ -54,7 +54,7 @@ class Installation:
 
     def is_of(self, site: Site, tree: Tree) -> bool:
         """Whether it would be the same of another site and tree."""
-        return self.site is site and self._uuids == tree.uuids
+        return (self._uuids, self._evse_uuids) == (tree.uuids, tree.evse_uuids) and self.site is site
 
     def loaded(self, phases: Floats) -> Bools:
         """Which grid phases EVSEs load that charge on so many, shape (3, evses, slots); all if unknown."""

@@ -54,6 +54,10 @@ CHANGES: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "setpoint": ((*GROUP, "schedule_setpoints", 0, "setpoint", "ac_current_A"), 12.0),
     "no export": ((*FIRST, "schedule_export"), []),
     "no limits to the leaves": ((*GROUP, "schedule_import", 0, "limits_to_leaves"), {}),
+    "a group that is an EVSE beside those below it": (
+        ("children",),
+        [evse("group"), evse("a"), dc_evse("b"), evse("c", active=1, can_switch=True)],
+    ),
 }
 
 
