@@ -17,7 +17,7 @@ from energy_management.filling import Event, fill, least
 from energy_management.limits import Limiter
 from energy_management.waits import NO_WAITS, Waits
 
-NOBODY: Mapping[int, str] = MappingProxyType({})
+_NOBODY_HELD: Mapping[int, str] = MappingProxyType({})
 
 _ROUNDS = 50
 
@@ -57,7 +57,7 @@ class Allocation(NamedTuple):
     current_A: Floats
     events: list[Event]
     target_A: Floats
-    held: Mapping[int, str] = NOBODY
+    held: Mapping[int, str] = _NOBODY_HELD
     waits: Waits = NO_WAITS
 
 

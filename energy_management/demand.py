@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from energy_management.coverage import Bools, Floats, Ints, exists
 from energy_management.form import Limits, Slots
-from energy_management.installation import Installation
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.tree import Tree
+from energy_management.tree_attributes import TreeAttributes
 
 WANTS, WAITS, IDLE = 0, 1, 2
 """Urgency: draws or wants to; may resume at any moment, so its minimum is kept; no car that could draw."""
@@ -87,12 +87,11 @@ class Demand(NamedTuple):
         return without_car
 
     def asked_for(self, *arrays: NDArray[Any]) -> Sequence[NDArray[Any]]:
-        """Take arrays over (EVSE, slot), export after import, in the direction asked of each EVSE."""
-        if arrays[0].shape[1] == self.slots:
+        """Take arrays over (..., EVSE, slot), export after import, in the direction asked of each EVSE."""
+        slots = self.slots
+        if arrays[0].shape[-1] == slots:
             return arrays
-        return [
-            np.where(self.exporting, values[:, self.slots :], values[:, : self.slots]) for values in arrays
-        ]
+        return [np.where(self.exporting, values[..., slots:], values[..., :slots]) for values in arrays]
 
     @property
     def slots(self) -> int:
@@ -158,9 +157,9 @@ def export_asked(tree: Tree, slots: Slots, amounts: Floats, setpoints: Setpoints
     return np.where(governed, setpoints.discharging(tree), asked)
 
 
-def read_demand(tree: Tree, limits: Limits, exporting: Bools, installation: Installation) -> Demand:
+def read_demand(tree: Tree, limits: Limits, exporting: Bools, attributes: TreeAttributes) -> Demand:
     """Read the demand of all EVSEs from the limits on their way to the root."""
-    standing = standing_of(tuple(tree.evse_states), installation.ranking)
+    standing = standing_of(tuple(tree.evse_states), attributes.ranking)
     imports_only = limits.entry.shape[1] == exporting.shape[1]
     return Demand(
         urgency=standing.urgency,

@@ -14,13 +14,13 @@ from energy_management.coverage import Bools, Floats, exists
 from energy_management.demand import WANTS, Demand
 from energy_management.fields import CURRENT_A, POWER_W
 from energy_management.form import Limits
-from energy_management.installation import Installation
 from energy_management.load import MeterBudgets
 from energy_management.schedules import Schedules
 from energy_management.setpoints import NO_PRIORITY, Setpoints
 from energy_management.sources import Sources
 from energy_management.sunlight import Sunlight
 from energy_management.tree import Tree
+from energy_management.tree_attributes import TreeAttributes
 
 PHASES = ("L1", "L2", "L3")
 ALL_PHASES = ("",)
@@ -31,7 +31,7 @@ class Limiter(NamedTuple):
 
     Attributes
     ----------
-    tree, schedules, limits, demand, installation
+    tree, schedules, limits, demand, attributes
         As read from the request and the site.
     setpoints : Setpoints or None
         For the slots of the timeline.
@@ -49,7 +49,7 @@ class Limiter(NamedTuple):
     schedules: Schedules
     limits: Limits
     demand: Demand
-    installation: Installation
+    attributes: TreeAttributes
     setpoints: Setpoints | None
     meters: MeterBudgets | None
     nominal_voltage_V: float
@@ -78,7 +78,7 @@ class Limiter(NamedTuple):
         takes_part = self.demand.takes_part.astype(np.float64)
         labels: tuple[str, ...] = ALL_PHASES
         loads = [takes_part]
-        if self.installation.knows_rotations:
+        if self.attributes.knows_rotations:
             loaded = self.loaded(phases)
             labels, loads = PHASES, list(takes_part * loaded)
             phases = self.drawn_on(phases)
@@ -92,8 +92,8 @@ class Limiter(NamedTuple):
             yield Kind("W", ("power",), [watts], [power_W / self.limits.watt_scale], self.sources_of(POWER_W))
         if self.meters is not None:
             yield self._meter_kind(self.meters, labels, loads)
-        if self.installation.max_unbalance_A is not None:
-            most_A = self.installation.max_unbalance_A
+        if self.attributes.max_unbalance_A is not None:
+            most_A = self.attributes.max_unbalance_A
             yield self._unbalance_kind(most_A, phases, takes_part * self.loaded(phases))
         if self.setpoints is not None:
             watts = takes_part * self.watts_per_ampere(phases)
@@ -106,14 +106,14 @@ class Limiter(NamedTuple):
 
     def drawn_on(self, phases: Floats) -> Floats:
         """On how many phases EVSEs draw that charge on so many, since not every car uses all of them."""
-        if not self.installation.knows_rotations:
+        if not self.attributes.knows_rotations:
             return phases
         drawn_on: Floats = np.minimum(phases, self.loaded(phases).sum(axis=0))
         return drawn_on
 
     def loaded(self, phases: Floats) -> Bools:
         """Which grid phases each EVSE loads, shape (3, evses, slots); all if it is not known which."""
-        loaded = self.installation.loaded(phases)
+        loaded = self.attributes.loaded(phases)
         return loaded if self.idle_phases is None else loaded & ~self.idle_phases
 
     def sources_of(self, field: int) -> Sources:

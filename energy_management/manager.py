@@ -19,7 +19,6 @@ from energy_management.draws import InForce
 from energy_management.explain import describe, explain
 from energy_management.form import Form, Slots
 from energy_management.hardening import SIGNS_OF_MALFORMED
-from energy_management.installation import Installation
 from energy_management.limits import Limiter
 from energy_management.load import MeterBudgets, read_meters
 from energy_management.measurement import Reading
@@ -35,6 +34,7 @@ from energy_management.site import Site
 from energy_management.solar import shine
 from energy_management.state import EvseState, ManagerState
 from energy_management.tree import Tree
+from energy_management.tree_attributes import TreeAttributes
 
 NO_READINGS: Mapping[str, Reading] = {}
 NOTHING_KNOWN: Mapping[str, InForce] = {}
@@ -76,7 +76,7 @@ class EnergyManager:
         self._log = log if config.debug else None
         self._last: _Answer | None = None
         self._form: Form | None = None
-        self._installation: Installation | None = None
+        self._attributes: TreeAttributes | None = None
         self._joiners = Joiner(), Joiner()
 
     def optimize(
@@ -216,14 +216,14 @@ class EnergyManager:
             present_A = limits.current_A[:, timeline.active]
             meters = self._meters(tree, site, readings, loop, present_A)
         loop.learn_wiring(tree, site, readings)
-        if self._installation is None or not self._installation.is_of(site, tree):
-            self._installation = Installation(site, tree)
+        if self._attributes is None or not self._attributes.is_of(site, tree):
+            self._attributes = TreeAttributes(site, tree)
         return Limiter(
             tree,
             read.schedules,
             limits,
-            read_demand(tree, limits, exporting, self._installation),
-            self._installation,
+            read_demand(tree, limits, exporting, self._attributes),
+            self._attributes,
             setpoints,
             meters,
             self.config.nominal_ac_voltage,

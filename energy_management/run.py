@@ -57,11 +57,8 @@ class Run:
 
     def at_present(self, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
         """Pick from arrays of the allocation what they hold of each EVSE in the slot that is active now."""
-        active, slots = self.timeline.active, len(self.timeline)
-        if arrays[0].shape[-1] == slots:
-            return [values[..., active] for values in arrays]
-        exporting = self.limiter.demand.exporting[:, active]
-        return [np.where(exporting, values[..., active + slots], values[..., active]) for values in arrays]
+        active = self.timeline.active
+        return [values[..., active] for values in self.limiter.demand.asked_for(*arrays)]
 
     @property
     def loaded_at_present(self) -> Bools:

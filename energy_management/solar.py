@@ -47,8 +47,8 @@ def shine(
     slot : int
         The one that is active now.
     """
-    modes = limiter.installation.modes
-    if limiter.installation.only_now:
+    modes = limiter.attributes.modes
+    if limiter.attributes.only_now:
         return None
     states = [state.evses[uuid] for uuid in limiter.tree.evse_uuids]
     solar = _Solar(limiter, config, states, modes, slot, monotonic_s)
@@ -74,7 +74,7 @@ def _surplus_W(
     grid = state.memory.nodes.get(tree.uuids[0])
     if grid is None or limiter.meters is None or not limiter.meters.metered[0]:
         return None
-    attributes = limiter.installation.site.nodes.get(tree.uuids[0], PLAIN)
+    attributes = limiter.attributes.site.nodes.get(tree.uuids[0], PLAIN)
     phases = 1 if (limiter.limits.phases.most_at_root == 1).any() else 3
     state.surplus.take(grid.trust, phases, voltage_V)
     surplus_W = state.surplus.surplus_W(monotonic_s, falls_after_s=attributes.base_load_falls_after_s)
@@ -132,7 +132,7 @@ class _Solar:
                 most_A[evse] = demand.minimum_A[evse, self.slot]
             if self.modes[evse] == "pv" and (text := self._text(evse, None if surplus_W is None else left)):
                 texts[evse] = text
-        most_per_hour = self.limiter.installation.site.solar.max_switches_per_hour
+        most_per_hour = self.limiter.attributes.site.solar.max_switches_per_hour
         draws = shares & (demand.urgency == WANTS)[:, None]
         sun_W = float(int(surplus_W or 0.0))
         return Sunlight(sun_W, shares, draws, most_A, held, texts, patience_s, most_per_hour)
@@ -208,7 +208,7 @@ class _Solar:
         demand, slot = self.limiter.demand, self.slot
         choice = choices(demand, self.config.switch_3ph1ph_while_charging_mode)
         switching = Switching(self.config, self.monotonic_s)
-        most_per_hour = self.limiter.installation.site.solar.max_switches_per_hour
+        most_per_hour = self.limiter.attributes.site.solar.max_switches_per_hour
         numbers = [each[:, slot].astype(int).tolist() for each in (choice.present, choice.low, choice.high)]
         phases = np.array(
             [
@@ -222,7 +222,7 @@ class _Solar:
         return [float(watts) for watts in need_W]
 
     def _thresholds(self, evse: int) -> Thresholds:
-        return self.limiter.installation.site.solar.of(self.limiter.tree.evse_uuids[evse])
+        return self.limiter.attributes.site.solar.of(self.limiter.tree.evse_uuids[evse])
 
     def _enable_W(self, evse: int) -> float:
         return max(self._thresholds(evse).enable_W, self._need_W[evse])

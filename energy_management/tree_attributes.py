@@ -11,7 +11,7 @@ from energy_management.tree import Tree
 _UNLISTED = EvseAttributes()
 
 
-class Installation:
+class TreeAttributes:
     """What the site tells of a tree. It stays the same as long as the site and the uuids do.
 
     Parameters
